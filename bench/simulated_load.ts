@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  SimulatedKernel,
+  androidKernelProfile,
+} from '../src/core/kernel/index.js';
+
+/** How much there is, and how fast it changes. */
+export interface Load {
+  readonly processes: number;
+  readonly buffers: number;
+  /** Buffers freed and allocated again, of all, a second. */
+  readonly churn: number;
+  /** Processes that do so; the others keep what they have. */
+  readonly busy: number;
+}
+
+const EXPORTERS = ['system', 'system-uncached', 'camera'] as const;
+/** What a process has open besides. */
+const OTHER_FILES = 20;
+
+/**
+ * A kernel under an even load: each buffer has two holders, one in ten is
+ * mapped, and the oldest buffers of the busy processes make way for new ones,
+ * one after the other in virtual time.
+ */
+export function loadedKernel(load: Load): SimulatedKernel {
+  const kernel = new SimulatedKernel({
+    profile: androidKernelProfile('6.12'),
+    seed: 1,
+  });
+  const pids: number[] = [];
+  for (let i = 0; i < load.processes; i++) {
+    const pid = kernel.spawn({
+      executable: '/system/bin/app_process64',
+      args: [`com.example.app${i}`],
+    });
+    for (let file = 0; file < OTHER_FILES; file++) {
+      kernel.openAnonymous(pid, '[eventfd]');
+    }
+    pids.push(pid);
+  }
+  const held: (() => void)[] = [];
+  let made = 0;
+  const make = (among: number): (() => void) => {
+    const n = made++;
+    const owner = pids[n % among] ?? 1;
+    const other = pids[(n * 7 + 3) % among] ?? 1;
+    const fd = kernel.exportBuffer(owner, {
+      exporter: EXPORTERS[n % EXPORTERS.length] ?? 'system',
+      sizeBytes: 4096 * (1 + (n % 3000)),
+      name: `buffer ${n % 50}`,
+    });
+    const otherFd = kernel.transfer(owner, fd, other);
+    const address = n % 10 === 0 ? kernel.mmap(owner, fd) : undefined;
+    const {sizeBytes} = kernel.bufferOf(owner, fd);
+    return () => {
+      if (address !== undefined) kernel.munmap(owner, address, sizeBytes);
+      kernel.close(owner, fd);
+      kernel.close(other, otherFd);
+    };
+  };
+  // What the busy processes will give back first lies among the rest.
+  const perSecond = load.buffers * load.churn;
+  for (let i = 0; i < load.buffers; i++) {
+    const isBusy = i % 10 === 0;
+    const free = make(isBusy ? load.busy : load.processes);
+    if (isBusy) held.push(free);
+  }
+  kernel.every(BigInt(Math.round(1e9 / perSecond)), () => {
+    held.shift()?.();
+    held.push(make(load.busy));
+    return true;
+  });
+  return kernel;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {DmaBuf} from '../model/dma_buf.js';
+import type {ProcessHoldings, Snapshot} from '../model/snapshot.js';
+import type {RawText} from '../model/text.js';
+import type {
+  Accounting,
+  BufferAccount,
+  ProcessAccount,
+  Sum,
+} from './accounting.js';
+import {Pss} from './pss.js';
+
+/** Adds one snapshot up. */
+export function account(snapshot: Snapshot): Accounting {
+  return new Accountant().account(snapshot);
+}
+
+interface References {
+  fdRefs: number;
+  mapRefs: number;
+  readonly pids: Set<number>;
+}
+
+const NO_REFERENCES: References = {fdRefs: 0, mapRefs: 0, pids: new Set()};
+
+/**
+ * Adds up the snapshots of a recording, one after the other. What it costs
+ * depends on what is different from the snapshot before, as told by the
+ * identity of the objects in it: a long recording of thousands of buffers
+ * makes no garbage.
+ */
+export class Accountant {
+  private readonly references = new Map<bigint, References>();
+  private readonly buffers = new Map<bigint, BufferAccount>();
+  private readonly processes = new Map<number, ProcessAccount>();
+  private readonly total = emptySum();
+  private readonly held = emptySum();
+  private readonly kernelOnly = emptySum();
+  private readonly mappedOnly = emptySum();
+  private readonly byExporter = new Map<RawText | undefined, Sum>();
+  private readonly byName = new Map<RawText | undefined, Sum>();
+
+  /**
+   * The result is good until the next call: its maps and sums are the
+   * accountant's own.
+   */
+  account(snapshot: Snapshot): Accounting {
+    const changedPids = new Set<number>();
+    const changedInodes = new Set<bigint>();
+    this.updateReferences(snapshot, changedPids, changedInodes);
+    this.updateBuffers(snapshot, changedPids, changedInodes);
+    for (const pid of changedPids) {
+      const holdings = snapshot.processes.get(pid);
+      if (holdings === undefined) continue;
+      this.processes.set(pid, this.accountProcess(holdings));
+    }
+    const listed = snapshot.coverage.kernelList !== undefined;
+    return {
+      total: listed ? this.total : undefined,
+      held: this.held,
+      kernelOnly: listed ? this.kernelOnly : undefined,
+      kernelOnlyIsUpperBound: snapshot.coverage.processesUnreadable > 0,
+      mappedOnly: this.mappedOnly,
+      byExporter: this.byExporter,
+      byName: this.byName,
+      buffers: this.buffers,
+      processes: this.processes,
+    };
+  }
+
+  private updateReferences(
+    snapshot: Snapshot,
+    changedPids: Set<number>,
+    changedInodes: Set<bigint>,
+  ): void {
+    for (const [pid, {holdings}] of this.processes) {
+      if (snapshot.processes.get(pid) === holdings) continue;
+      this.count(holdings, -1, changedInodes);
+      this.processes.delete(pid);
+    }
+    for (const [pid, holdings] of snapshot.processes) {
+      if (this.processes.has(pid)) continue;
+      this.count(holdings, 1, changedInodes);
+      changedPids.add(pid);
+    }
+  }
+
+  private count(
+    {process, holdings}: ProcessHoldings,
+    sign: 1 | -1,
+    changedInodes: Set<bigint>,
+  ): void {
+    for (const [inode, {fdRefs, mapRefs}] of holdings) {
+      let refs = this.references.get(inode);
+      if (refs === undefined) {
+        refs = {fdRefs: 0, mapRefs: 0, pids: new Set()};
+        this.references.set(inode, refs);
+      }
+      refs.fdRefs += sign * fdRefs;
+      refs.mapRefs += sign * mapRefs;
+      if (sign > 0) refs.pids.add(process.pid);
+      else refs.pids.delete(process.pid);
+      if (refs.pids.size === 0) this.references.delete(inode);
+      changedInodes.add(inode);
+    }
+  }
+
+  private updateBuffers(
+    snapshot: Snapshot,
+    changedPids: Set<number>,
+    changedInodes: Set<bigint>,
+  ): void {
+    for (const [inode, buffer] of snapshot.buffers) {
+      if (this.buffers.get(inode)?.buffer !== buffer) changedInodes.add(inode);
+    }
+    for (const inode of this.buffers.keys()) {
+      if (!snapshot.buffers.has(inode)) changedInodes.add(inode);
+    }
+    for (const inode of changedInodes) {
+      const before = this.buffers.get(inode);
+      const refs = this.references.get(inode) ?? NO_REFERENCES;
+      if (before !== undefined) this.sumUp(before, -1);
+      const buffer = snapshot.buffers.get(inode);
+      if (buffer === undefined) {
+        this.buffers.delete(inode);
+        continue;
+      }
+      const after = accountBuffer(buffer, refs);
+      this.buffers.set(inode, after);
+      this.sumUp(after, 1);
+      // Its holders' shares of it are others now.
+      for (const pid of refs.pids) changedPids.add(pid);
+    }
+  }
+
+  private sumUp(entry: BufferAccount, sign: 1 | -1): void {
+    const {buffer, holders, mappedOnly} = entry;
+    addTo(this.total, buffer, sign);
+    addTo(holders > 0 ? this.held : this.kernelOnly, buffer, sign);
+    if (mappedOnly) addTo(this.mappedOnly, buffer, sign);
+    addToKey(this.byExporter, buffer.exporter, buffer, sign);
+    addToKey(this.byName, buffer.name?.raw, buffer, sign);
+  }
+
+  private accountProcess(process: ProcessHoldings): ProcessAccount {
+    const pss = new Pss();
+    let rssBytes = 0n;
+    let unknownSizes = 0;
+    for (const [inode, {buffer}] of process.holdings) {
+      if (buffer.sizeBytes === undefined) {
+        unknownSizes++;
+        continue;
+      }
+      rssBytes += buffer.sizeBytes;
+      pss.add(buffer.sizeBytes, this.references.get(inode)?.pids.size ?? 1);
+    }
+    // Of sizes nobody told, no sum is known: not even zero.
+    const known = unknownSizes === 0 || unknownSizes < process.holdings.size;
+    if (process.readState === 'complete' && known) {
+      return {
+        holdings: process,
+        rssBytes,
+        pssBytes: pss.bytes(),
+        pss,
+        unknownSizes,
+      };
+    }
+    // What the kernel sums up itself, where it does.
+    return {
+      holdings: process,
+      rssBytes: process.kernelRssBytes,
+      pssBytes:
+        process.kernelPssBytes === undefined
+          ? undefined
+          : Number(process.kernelPssBytes),
+      pss: new Pss(),
+      unknownSizes,
+    };
+  }
+}
+
+function accountBuffer(
+  buffer: DmaBuf,
+  {fdRefs, mapRefs, pids}: References,
+): BufferAccount {
+  let kernelRefs: bigint | undefined;
+  if (buffer.fileCount !== undefined) {
+    const rest = buffer.fileCount - BigInt(fdRefs + mapRefs);
+    kernelRefs = rest > 0n ? rest : 0n;
+  }
+  return {
+    buffer,
+    holders: pids.size,
+    fdRefs,
+    mapRefs,
+    kernelRefs,
+    mappedOnly: pids.size > 0 && fdRefs === 0,
+  };
+}
+
+function emptySum(): Sum {
+  return {bytes: 0n, buffers: 0, unknownSizes: 0};
+}
+
+function addTo(sum: Sum, buffer: DmaBuf, sign: 1 | -1): void {
+  sum.buffers += sign;
+  if (buffer.sizeBytes === undefined) sum.unknownSizes += sign;
+  else if (sign > 0) sum.bytes += buffer.sizeBytes;
+  else sum.bytes -= buffer.sizeBytes;
+}
+
+function addToKey(
+  sums: Map<RawText | undefined, Sum>,
+  key: RawText | undefined,
+  buffer: DmaBuf,
+  sign: 1 | -1,
+): void {
+  let sum = sums.get(key);
+  if (sum === undefined) {
+    sum = emptySum();
+    sums.set(key, sum);
+  }
+  addTo(sum, buffer, sign);
+  if (sum.buffers === 0) sums.delete(key);
+}

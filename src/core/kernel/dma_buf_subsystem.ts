@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {RawText} from '../model/text.js';
+import {PAGE_SIZE, pageAlign} from './address_space.js';
+import type {DeviceAttachment, Fence, MapBehaviour} from './dma_buf.js';
+import {DmaBuf} from './dma_buf.js';
+import type {InodeAllocator} from './inode_allocator.js';
+import {OwnInodeCounter} from './inode_allocator.js';
+import {KernelError} from './kernel_error.js';
+import type {OpenFile} from './open_file.js';
+import {O_ACCMODE, O_NONBLOCK} from './open_file.js';
+import type {KernelProfile} from './profile.js';
+
+/** S_IRUSR | S_IWUSR: alloc_anon_inode() sets no type bits. */
+const ANON_INODE_MODE = 0o600;
+
+/** Memory of the simulated machine: no single buffer is larger. */
+export const TOTAL_RAM_BYTES = 12 * 1024 ** 3;
+
+export interface ExportRequest {
+  /** exp_name. */
+  readonly exporter: RawText;
+  /** Rounded up to whole pages, as every exporter does. */
+  readonly sizeBytes: number;
+  readonly mapping: MapBehaviour;
+  /** O_RDWR and so on; other bits than access mode and O_NONBLOCK fall away. */
+  readonly flags: number;
+  /** CPU that the exporting task runs on. */
+  readonly cpu: number;
+  readonly fakeOffset?: number;
+  readonly backingFile?: OpenFile;
+  readonly onRelease?: () => void;
+}
+
+/** drivers/dma-buf/dma-buf.c: all buffers that there are. */
+export class DmaBufSubsystem {
+  /** By serial, so oldest first. */
+  private readonly live = new Map<number, DmaBuf>();
+  /** The newest live buffer of each inode number; all where they are unique. */
+  private readonly byInode = new Map<bigint, DmaBuf>();
+  private readonly inodes: InodeAllocator;
+  private exported = 0;
+  private bytes = 0;
+
+  constructor(
+    private readonly profile: KernelProfile,
+    sharedInodes: InodeAllocator,
+  ) {
+    this.inodes =
+      profile.inodes === 'own' ? new OwnInodeCounter() : sharedInodes;
+  }
+
+  /** Live buffers. */
+  get count(): number {
+    return this.live.size;
+  }
+
+  /** Sum of the live buffers' sizes. */
+  get totalBytes(): number {
+    return this.bytes;
+  }
+
+  /** Live buffers, oldest first. */
+  oldestFirst(): IterableIterator<DmaBuf> {
+    return this.live.values();
+  }
+
+  /** Live buffers in bufinfo's order: newest first. */
+  newestFirst(): DmaBuf[] {
+    return [...this.live.values()].reverse();
+  }
+
+  /** The live buffer of that inode number; the newest if several share it. */
+  find(inode: bigint): DmaBuf | undefined {
+    return this.byInode.get(inode);
+  }
+
+  /**
+   * dma_buf_export(). The buffer comes without any reference: the caller takes
+   * the first one.
+   *
+   * @throws KernelError EINVAL for a size that is no positive integer, ENOMEM
+   *   for one above the machine's memory, EEXIST where sysfs has a directory
+   *   of the inode number already (5.13 to 5.17; the number is used up)
+   */
+  exportBuffer(request: ExportRequest): DmaBuf {
+    const sizeBytes = checkedSize(request.sizeBytes);
+    const inode = this.inodes.next(request.cpu);
+    if (this.profile.sysfsStats && this.byInode.has(inode)) {
+      throw new KernelError('EEXIST', `inode ${inode} is in use in sysfs`);
+    }
+    const flags = request.flags & (O_ACCMODE | O_NONBLOCK);
+    const buffer = new DmaBuf(
+      {
+        inode,
+        device: {major: 0, minor: this.profile.minors.dmabuf},
+        mode: ANON_INODE_MODE,
+        mountId: this.profile.mountIds.dmabuf,
+        statusFlags: flags,
+      },
+      {
+        profile: this.profile,
+        serial: this.exported++,
+        exporter: request.exporter,
+        sizeBytes,
+        mapping: request.mapping,
+        fakeOffset: request.fakeOffset ?? 0,
+        backingFile: request.backingFile,
+        onRelease: (released) => {
+          this.live.delete(released.serial);
+          if (this.byInode.get(inode) === released) this.byInode.delete(inode);
+          this.bytes -= released.sizeBytes;
+          request.onRelease?.();
+        },
+      },
+    );
+    this.live.set(buffer.serial, buffer);
+    this.byInode.set(inode, buffer);
+    this.bytes += sizeBytes;
+    return buffer;
+  }
+
+  /** f_mode, as bufinfo prints it. */
+  fileMode(buffer: DmaBuf): number {
+    const access = (buffer.identity.statusFlags + 1) & O_ACCMODE;
+    return (this.profile.fileModeBits | access) >>> 0;
+  }
+
+  /**
+   * A device attaches (dma_buf_attach). Takes no reference: the importer holds
+   * its own.
+   */
+  attach(buffer: DmaBuf, device: RawText): DeviceAttachment {
+    const attachment = {device};
+    buffer.attachments.add(attachment);
+    return attachment;
+  }
+
+  /** @throws KernelError EINVAL when it is not attached */
+  detach(buffer: DmaBuf, attachment: DeviceAttachment): void {
+    if (!buffer.attachments.delete(attachment)) {
+      throw new KernelError('EINVAL', `${attachment.device} is not attached`);
+    }
+  }
+
+  addFence(buffer: DmaBuf, fence: Fence): void {
+    buffer.fences.push(fence);
+  }
+
+  /**
+   * dma_buf_llseek(): tells the size, or rewinds, and nothing else.
+   *
+   * @throws KernelError EINVAL
+   */
+  seek(buffer: DmaBuf, offset: number, whence: 'set' | 'current' | 'end') {
+    if (offset !== 0 || whence === 'current') {
+      throw new KernelError('EINVAL', 'a dma-buf seeks to its ends only');
+    }
+    return whence === 'end' ? buffer.sizeBytes : 0;
+  }
+
+  /**
+   * The checks of dma_buf_mmap_internal().
+   *
+   * @param length bytes, whole pages
+   * @param offset bytes
+   * @throws KernelError EINVAL beyond the buffer's end or for an exporter
+   *   without mmap, EACCES for writing to a read-only buffer
+   */
+  checkMap(
+    buffer: DmaBuf,
+    length: number,
+    offset: number,
+    writable: boolean,
+  ): void {
+    if (writable && (buffer.identity.statusFlags & O_ACCMODE) === 0) {
+      throw new KernelError('EACCES', 'the buffer was exported read-only');
+    }
+    if (buffer.mapping === 'refused') {
+      throw new KernelError(
+        'EINVAL',
+        `buffers of ${buffer.exporter} can not be mapped`,
+      );
+    }
+    if (offset + length > buffer.sizeBytes) {
+      throw new KernelError(
+        'EINVAL',
+        `${offset} + ${length} is beyond the ${buffer.sizeBytes} bytes`,
+      );
+    }
+  }
+}
+
+function checkedSize(sizeBytes: number): number {
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0) {
+    throw new KernelError('EINVAL', `${sizeBytes} bytes can not be allocated`);
+  }
+  if (sizeBytes / PAGE_SIZE > TOTAL_RAM_BYTES / PAGE_SIZE) {
+    throw new KernelError(
+      'ENOMEM',
+      `${sizeBytes} bytes are more than there is`,
+    );
+  }
+  return pageAlign(sizeBytes);
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+import {DmaBuf} from './dma_buf.js';
+import type {Holdings} from './holdings.js';
+import {KernelError} from './kernel_error.js';
+import type {OpenFile} from './open_file.js';
+
+export interface FdEntry {
+  readonly file: OpenFile;
+  readonly closeOnExec: boolean;
+}
+
+/** RLIMIT_NOFILE as Android's init sets it for everybody. */
+export const MAX_OPEN_FILES = 32768;
+
+const BITS = 32;
+const FULL = 0xffff_ffff;
+
+/** A table of file descriptors (`struct files_struct`). */
+export class FdTable {
+  private readonly entries = new Map<number, FdEntry>();
+  /** Bit n of word w: descriptor 32 w + n is taken. */
+  private taken = new Uint32Array(2);
+  /** No descriptor below is free. */
+  private nextFree = 0;
+  /** Tasks that share the table (CLONE_FILES). */
+  private users = 1;
+
+  constructor(private readonly holdings: Holdings) {}
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  /** Descriptors in ascending order. */
+  descriptors(): number[] {
+    const descriptors: number[] = [];
+    for (const [i, word] of this.taken.entries()) {
+      for (let bits = word; bits !== 0; bits &= bits - 1) {
+        descriptors.push(i * BITS + (31 - Math.clz32(bits & -bits)));
+      }
+    }
+    return descriptors;
+  }
+
+  /** @throws KernelError EBADF */
+  get(fd: number): FdEntry {
+    const entry = this.entries.get(fd);
+    if (entry === undefined) {
+      throw new KernelError('EBADF', `descriptor ${fd} is not open`);
+    }
+    return entry;
+  }
+
+  /** Undefined where nothing is open. */
+  find(fd: number): FdEntry | undefined {
+    return this.entries.get(fd);
+  }
+
+  /**
+   * Checks that `count` more descriptors fit.
+   *
+   * @throws KernelError EMFILE
+   */
+  reserve(count: number): void {
+    if (this.entries.size + count > MAX_OPEN_FILES) {
+      throw new KernelError(
+        'EMFILE',
+        `${this.entries.size} of ${MAX_OPEN_FILES} descriptors are open`,
+      );
+    }
+  }
+
+  /**
+   * Puts `file` at the lowest free descriptor not below `lowest`, and takes a
+   * reference to it.
+   *
+   * @throws KernelError EMFILE, EINVAL
+   */
+  install(file: OpenFile, closeOnExec: boolean, lowest = 0): number {
+    if (!Number.isInteger(lowest) || lowest < 0 || lowest >= MAX_OPEN_FILES) {
+      throw new KernelError('EINVAL', `${lowest} can not be a descriptor`);
+    }
+    const fd = this.lowestFree(lowest);
+    if (fd >= MAX_OPEN_FILES) {
+      throw new KernelError('EMFILE', `all ${MAX_OPEN_FILES} are open`);
+    }
+    this.put(fd, {file, closeOnExec});
+    return fd;
+  }
+
+  /**
+   * Puts `file` at descriptor `fd`, closing what was there (dup2).
+   *
+   * @throws KernelError EBADF
+   */
+  replace(fd: number, file: OpenFile, closeOnExec: boolean): void {
+    if (!Number.isInteger(fd) || fd < 0 || fd >= MAX_OPEN_FILES) {
+      throw new KernelError('EBADF', `${fd} can not be a descriptor`);
+    }
+    const old = this.entries.get(fd);
+    this.put(fd, {file, closeOnExec});
+    if (old !== undefined) this.dropped(old.file);
+  }
+
+  /** @throws KernelError EBADF */
+  close(fd: number): void {
+    const {file} = this.get(fd);
+    this.entries.delete(fd);
+    const word = Math.floor(fd / BITS);
+    this.taken[word] = (this.taken[word] ?? 0) & ~(1 << (fd % BITS));
+    if (fd < this.nextFree) this.nextFree = fd;
+    this.dropped(file);
+  }
+
+  /** A copy for a child or for a thread that unshares (CLONE_FILES unset). */
+  copy(holdings: Holdings): FdTable {
+    const copy = new FdTable(holdings);
+    for (const fd of this.descriptors()) {
+      const entry = this.entries.get(fd);
+      if (entry !== undefined) copy.put(fd, entry);
+    }
+    return copy;
+  }
+
+  /** Another task shares the table. */
+  share(): this {
+    this.users++;
+    return this;
+  }
+
+  /** A task that used the table goes; the last one closes all. */
+  release(): void {
+    this.users--;
+    if (this.users > 0) return;
+    for (const fd of this.descriptors()) this.close(fd);
+  }
+
+  /** Closes every descriptor marked close-on-exec. */
+  closeOnExec(): void {
+    for (const fd of this.descriptors()) {
+      if (this.entries.get(fd)?.closeOnExec === true) this.close(fd);
+    }
+  }
+
+  private put(fd: number, entry: FdEntry): void {
+    const word = Math.floor(fd / BITS);
+    if (word >= this.taken.length) this.grow(fd);
+    this.taken[word] = (this.taken[word] ?? 0) | (1 << (fd % BITS));
+    this.entries.set(fd, entry);
+    entry.file.get('fd');
+    if (entry.file instanceof DmaBuf) this.holdings.addFd(entry.file);
+  }
+
+  private dropped(file: OpenFile): void {
+    if (file instanceof DmaBuf) this.holdings.removeFd(file);
+    file.put('fd');
+  }
+
+  private lowestFree(lowest: number): number {
+    const start = Math.max(lowest, this.nextFree);
+    let word = Math.floor(start / BITS);
+    // Bits below `start` count as taken in the first word.
+    let mask = start % BITS === 0 ? 0 : 2 ** (start % BITS) - 1;
+    for (; word < this.taken.length; word++, mask = 0) {
+      const bits = ((this.taken[word] ?? 0) | mask) >>> 0;
+      if (bits !== FULL) {
+        const fd = word * BITS + (31 - Math.clz32(~bits & -~bits));
+        if (start === this.nextFree) this.nextFree = fd;
+        return fd;
+      }
+    }
+    return Math.max(start, this.taken.length * BITS);
+  }
+
+  /** As alloc_fdtable() of fs/file.c: powers of two from 128 on. */
+  private grow(fd: number): void {
+    let capacity = 128;
+    while (capacity <= fd) capacity *= 2;
+    const larger = new Uint32Array(capacity / BITS);
+    larger.set(this.taken);
+    this.taken = larger;
+  }
+}

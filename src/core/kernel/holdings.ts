@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {DmaBuf} from './dma_buf.js';
+
+/** How one process holds one buffer; at least one count is over 0. */
+export interface BufferHolding {
+  /** Entries in the process's descriptor tables, private ones of threads too. */
+  readonly fdRefs: number;
+  /** VMAs. */
+  readonly mapRefs: number;
+  /** Sum of the VMAs' lengths. */
+  readonly mappedBytes: number;
+}
+
+interface Counts {
+  fdRefs: number;
+  mapRefs: number;
+  mappedBytes: number;
+}
+
+/**
+ * The buffers one process holds, kept up to date with each descriptor and VMA
+ * that comes or goes, so that nobody has to walk the tables: the accounting
+ * behind /proc/PID/dmabuf_rss.
+ */
+export class Holdings {
+  private readonly counts = new Map<DmaBuf, Counts>();
+  private rss = 0;
+
+  /** Sum of the sizes of the distinct buffers held, bytes. */
+  get rssBytes(): number {
+    return this.rss;
+  }
+
+  /**
+   * Each size divided by the number of processes that hold the buffer, bytes,
+   * each quotient rounded down as the kernel does.
+   */
+  get pssBytes(): number {
+    let pss = 0;
+    for (const buffer of this.counts.keys()) {
+      pss += Math.floor(buffer.sizeBytes / buffer.holders);
+    }
+    return pss;
+  }
+
+  entries(): IterableIterator<[DmaBuf, BufferHolding]> {
+    return this.counts.entries();
+  }
+
+  get(buffer: DmaBuf): BufferHolding | undefined {
+    return this.counts.get(buffer);
+  }
+
+  addFd(buffer: DmaBuf): void {
+    this.of(buffer).fdRefs++;
+  }
+
+  removeFd(buffer: DmaBuf): void {
+    const counts = this.of(buffer);
+    counts.fdRefs--;
+    this.drop(buffer, counts);
+  }
+
+  addMap(buffer: DmaBuf, bytes: number): void {
+    const counts = this.of(buffer);
+    counts.mapRefs++;
+    counts.mappedBytes += bytes;
+  }
+
+  removeMap(buffer: DmaBuf, bytes: number): void {
+    const counts = this.of(buffer);
+    counts.mapRefs--;
+    counts.mappedBytes -= bytes;
+    this.drop(buffer, counts);
+  }
+
+  private of(buffer: DmaBuf): Counts {
+    let counts = this.counts.get(buffer);
+    if (counts === undefined) {
+      counts = {fdRefs: 0, mapRefs: 0, mappedBytes: 0};
+      this.counts.set(buffer, counts);
+      this.rss += buffer.sizeBytes;
+      buffer.holders++;
+    }
+    return counts;
+  }
+
+  private drop(buffer: DmaBuf, counts: Counts): void {
+    if (counts.fdRefs > 0 || counts.mapRefs > 0) return;
+    this.counts.delete(buffer);
+    this.rss -= buffer.sizeBytes;
+    buffer.holders--;
+  }
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+import {renderDmabufRss} from '../formats/dmabuf_rss.js';
+import {renderFdinfo} from '../formats/fdinfo.js';
+import {renderProcStat} from '../formats/proc_stat.js';
+import {renderProcStatus} from '../formats/proc_status.js';
+import {renderProcUptime} from '../formats/proc_uptime.js';
+import type {RawText} from '../model/text.js';
+import {DmaBuf} from './dma_buf.js';
+import type {FdEntry} from './fd_table.js';
+import {KernelError} from './kernel_error.js';
+import {O_CLOEXEC} from './open_file.js';
+import type {Process, Thread} from './process_table.js';
+import {mapFilesDirectory, renderMaps, renderSmaps} from './procfs_maps.js';
+import type {KernelProfile} from './profile.js';
+import type {SimulatedKernel} from './simulated_kernel.js';
+import type {DirectoryNode, VfsNode} from './vfs_node.js';
+import {directory, file, linkTo} from './vfs_node.js';
+
+const TICK_NS = 10_000_000n;
+const PID = /^[1-9][0-9]{0,9}$/;
+
+/** /proc, as a reader with that user id sees it. */
+export function procDirectory(
+  kernel: SimulatedKernel,
+  uid: number,
+): DirectoryNode {
+  const {profile} = kernel;
+  // A directory only refers to its process: one serves all reads.
+  const directories = new WeakMap<Process, DirectoryNode>();
+  const directoryOf = (process: Process): DirectoryNode => {
+    let made = directories.get(process);
+    if (made === undefined) {
+      made = processDirectory(profile, process, uid);
+      directories.set(process, made);
+    }
+    return made;
+  };
+  const fixed = directory({
+    uptime: file(() =>
+      renderProcUptime({
+        uptimeNs: kernel.now,
+        idleNs: (kernel.now * BigInt(profile.cpus) * 4n) / 5n,
+      }),
+    ),
+    version: file(
+      () =>
+        `Linux version ${profile.release} (build@simulator) ` +
+        `(clang, LLD) ${profile.build}\n`,
+    ),
+    sys: directory({
+      kernel: directory({
+        osrelease: file(() => `${profile.release}\n`),
+        random: directory({boot_id: file(() => `${kernel.bootId}\n`)}),
+      }),
+    }),
+  });
+  return {
+    ...fixed,
+    list: () => [
+      ...fixed.list(),
+      ...kernel.processes.list().map(({pid}) => `${pid}`),
+    ],
+    child: (name) => {
+      if (!PID.test(name)) return fixed.child(name);
+      const process = kernel.processes.find(Number(name));
+      return process === undefined ? undefined : directoryOf(process);
+    },
+  };
+}
+
+function processDirectory(
+  profile: KernelProfile,
+  process: Process,
+  uid: number,
+): DirectoryNode {
+  const check = (): void => checkPtrace(process, uid);
+  const main = process.threads.get(process.pid);
+  const entries: Record<string, (() => VfsNode) | undefined> = {
+    ...taskEntries(profile, process, main, check),
+    maps: () => file(checked(check, () => renderMaps(process))),
+    smaps: () => file(checked(check, () => renderSmaps(process))),
+    map_files: () => mapFilesDirectory(process, uid),
+    task: () => tasksDirectory(profile, process, check),
+  };
+  if (profile.dmabufRss) {
+    entries['dmabuf_rss'] = () =>
+      file(() => accounting(process, process.holdings.rssBytes));
+    entries['dmabuf_pss'] = () =>
+      file(() => accounting(process, process.holdings.pssBytes));
+  }
+  return lazyDirectory(entries);
+}
+
+/** What /proc/PID and /proc/PID/task/TID have in common. */
+function taskEntries(
+  profile: KernelProfile,
+  process: Process,
+  thread: Thread | undefined,
+  check: () => void,
+): Record<string, () => VfsNode> {
+  return {
+    comm: () => file(() => `${thread?.comm ?? process.comm}\n`),
+    cmdline: () => file(() => process.cmdline),
+    status: () => file(() => renderStatus(process, thread)),
+    stat: () => file(() => renderStat(process, thread)),
+    fd: () => fdDirectory(profile, process, thread, check),
+    fdinfo: () => fdinfoDirectory(profile, process, thread, check),
+  };
+}
+
+function tasksDirectory(
+  profile: KernelProfile,
+  process: Process,
+  check: () => void,
+): DirectoryNode {
+  return {
+    kind: 'directory',
+    mode: 0o555,
+    list: () => [...process.threads.keys()].map(String),
+    child: (name) => {
+      const thread = process.threads.get(Number(name));
+      return PID.test(name) && thread !== undefined
+        ? lazyDirectory(taskEntries(profile, process, thread, check))
+        : undefined;
+    },
+  };
+}
+
+/** Entries are made when they are first asked for, and kept. */
+function lazyDirectory(
+  entries: Readonly<Record<string, (() => VfsNode) | undefined>>,
+): DirectoryNode {
+  const makers = new Map(Object.entries(entries));
+  const made = new Map<string, VfsNode>();
+  return {
+    kind: 'directory',
+    mode: 0o555,
+    list: () => [...makers.keys()],
+    child: (name) => {
+      let node = made.get(name);
+      if (node === undefined) {
+        node = makers.get(name)?.();
+        if (node !== undefined) made.set(name, node);
+      }
+      return node;
+    },
+  };
+}
+
+/** PTRACE_MODE_READ: root, or the same user while there is memory to read. */
+function checkPtrace(process: Process, uid: number): void {
+  if (uid === 0 || (uid === process.uid && process.memory !== undefined)) {
+    return;
+  }
+  throw new KernelError(
+    'EACCES',
+    `user ${uid} may not look into process ${process.pid} of user ${process.uid}`,
+  );
+}
+
+function checked(check: () => void, read: () => RawText): () => RawText {
+  return () => {
+    check();
+    return read();
+  };
+}
+
+/** A zombie has let its table go. */
+function descriptors(process: Process, thread: Thread | undefined): number[] {
+  return process.zombie ? [] : (thread?.files.descriptors() ?? []);
+}
+
+function entryOf(
+  process: Process,
+  thread: Thread | undefined,
+  name: string,
+): FdEntry | undefined {
+  const fd = Number(name);
+  if (process.zombie || thread === undefined || `${fd}` !== name) {
+    return undefined;
+  }
+  return thread.files.find(fd);
+}
+
+function fdDirectory(
+  profile: KernelProfile,
+  process: Process,
+  thread: Thread | undefined,
+  check: () => void,
+): DirectoryNode {
+  return {
+    kind: 'directory',
+    mode: 0o500,
+    size: () =>
+      profile.fdCountInStat && !process.zombie
+        ? BigInt(thread?.files.size ?? 0)
+        : 0n,
+    check,
+    list: () => descriptors(process, thread).map(String),
+    child: (name) => {
+      const entry = entryOf(process, thread, name);
+      return entry === undefined ? undefined : linkTo(entry.file);
+    },
+  };
+}
+
+function fdinfoDirectory(
+  profile: KernelProfile,
+  process: Process,
+  thread: Thread | undefined,
+  check: () => void,
+): DirectoryNode {
+  return {
+    kind: 'directory',
+    // Both came with 5.14: the line `ino:` and the looser permission.
+    mode: profile.fdinfoIno ? 0o555 : 0o500,
+    check,
+    list: () => descriptors(process, thread).map(String),
+    child: (name) => {
+      const entry = entryOf(process, thread, name);
+      return entry === undefined
+        ? undefined
+        : file(() => renderEntry(profile, entry));
+    },
+  };
+}
+
+function renderEntry(
+  profile: KernelProfile,
+  {file: target, closeOnExec}: FdEntry,
+): RawText {
+  const {inode, mountId, statusFlags} = target.identity;
+  const generic = {
+    pos: target.position,
+    flags: statusFlags | (closeOnExec ? O_CLOEXEC : 0),
+    mntId: mountId,
+    ...(profile.fdinfoIno ? {inode} : {}),
+  };
+  if (!(target instanceof DmaBuf)) {
+    return renderFdinfo(generic) + target.fdinfoTail;
+  }
+  return renderFdinfo({
+    ...generic,
+    dmaBuf: {
+      sizeBytes: BigInt(target.sizeBytes),
+      // file_count() - 1: the read itself holds one reference more.
+      count: BigInt(target.refCount),
+      exporter: target.exporter,
+      name: {raw: target.name, doubtful: false},
+    },
+  });
+}
+
+function renderStatus(process: Process, thread: Thread | undefined): RawText {
+  const {uid} = process;
+  return renderProcStatus({
+    name: thread?.comm ?? process.comm,
+    ppid: process.parent,
+    uids: [uid, uid, uid, uid],
+    threads: process.threads.size,
+  });
+}
+
+function renderStat(process: Process, thread: Thread | undefined): RawText {
+  let state = 'S';
+  if (process.zombie) state = 'Z';
+  else if (process.kernelThread) state = 'I';
+  return renderProcStat({
+    pid: thread?.tid ?? process.pid,
+    comm: thread?.comm ?? process.comm,
+    state,
+    ppid: process.parent,
+    utimeTicks: 0,
+    stimeTicks: 0,
+    cutimeTicks: 0,
+    cstimeTicks: 0,
+    numThreads: process.threads.size,
+    startTicks: process.startNs / TICK_NS,
+  });
+}
+
+/** Tasks without memory of their own have no accounting: an empty file. */
+function accounting(process: Process, bytes: number): RawText {
+  return renderDmabufRss(
+    process.memory === undefined ? undefined : BigInt(bytes),
+  );
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {MapsEntry} from '../formats/maps.js';
+import {renderMapsLine, renderSmapsEntry} from '../formats/maps.js';
+import type {RawText} from '../model/text.js';
+import type {Vma} from './address_space.js';
+import {DmaBuf} from './dma_buf.js';
+import {KernelError} from './kernel_error.js';
+import type {Process} from './process_table.js';
+import type {DirectoryNode} from './vfs_node.js';
+import {linkTo} from './vfs_node.js';
+
+/** /proc/PID/maps; empty for a task without memory. */
+export function renderMaps(process: Process): RawText {
+  let text = '';
+  for (const vma of process.memory?.areas ?? []) {
+    text += renderMapsLine(mapsEntry(vma));
+  }
+  return text;
+}
+
+/** /proc/PID/smaps. A dma-buf's pages are not counted: Rss and Pss are 0. */
+export function renderSmaps(process: Process): RawText {
+  let text = '';
+  for (const vma of process.memory?.areas ?? []) {
+    const sizeKb = BigInt(vma.end - vma.start) / 1024n;
+    const residentKb = vma.file instanceof DmaBuf ? 0n : sizeKb;
+    text += renderSmapsEntry({
+      vma: mapsEntry(vma),
+      kB: new Map([
+        ['Size', sizeKb],
+        ['KernelPageSize', 4n],
+        ['MMUPageSize', 4n],
+        ['Rss', residentKb],
+        ['Pss', residentKb],
+        ['Shared_Clean', 0n],
+        ['Shared_Dirty', 0n],
+        ['Private_Clean', vma.file === undefined ? 0n : residentKb],
+        ['Private_Dirty', vma.file === undefined ? residentKb : 0n],
+        ['Referenced', residentKb],
+        ['Anonymous', vma.file === undefined ? residentKb : 0n],
+        ['LazyFree', 0n],
+        ['AnonHugePages', 0n],
+        ['ShmemPmdMapped', 0n],
+        ['FilePmdMapped', 0n],
+        ['Shared_Hugetlb', 0n],
+        ['Private_Hugetlb', 0n],
+        ['Swap', 0n],
+        ['SwapPss', 0n],
+        ['Locked', 0n],
+      ]),
+      other: new Map([
+        ['THPeligible', '           0'],
+        ['VmFlags', ` ${vmFlags(vma)}`],
+      ]),
+    });
+  }
+  return text;
+}
+
+/** /proc/PID/map_files: only root may look. */
+export function mapFilesDirectory(
+  process: Process,
+  uid: number,
+): DirectoryNode {
+  const name = (vma: Vma): string =>
+    `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+  const ofFiles = (): Vma[] =>
+    (process.memory?.areas ?? []).filter((vma) => vma.file !== undefined);
+  return {
+    kind: 'directory',
+    mode: 0o500,
+    check: () => {
+      if (uid !== 0) throw new KernelError('EACCES', 'only root may look');
+    },
+    list: () => ofFiles().map(name),
+    child: (wanted) => {
+      const vma = ofFiles().find((each) => name(each) === wanted);
+      return vma?.file === undefined ? undefined : linkTo(vma.file);
+    },
+  };
+}
+
+function mapsEntry(vma: Vma): MapsEntry {
+  const {read, write, execute} = vma.protection;
+  const identity = vma.file?.identity;
+  return {
+    start: BigInt(vma.start),
+    end: BigInt(vma.end),
+    perms:
+      (read ? 'r' : '-') +
+      (write ? 'w' : '-') +
+      (execute ? 'x' : '-') +
+      (vma.shared ? 's' : 'p'),
+    offset: BigInt(vma.offset),
+    devMajor: identity?.device.major ?? 0,
+    devMinor: identity?.device.minor ?? 0,
+    inode: identity?.inode ?? 0n,
+    // show_map_vma() of fs/proc/task_mmu.c escapes the newline alone.
+    path: vma.file?.path.replaceAll('\n', '\\012') ?? vma.label,
+  };
+}
+
+function vmFlags(vma: Vma): string {
+  const {read, write, execute} = vma.protection;
+  const flags: [boolean, string][] = [
+    [read, 'rd '],
+    [write, 'wr '],
+    [execute, 'ex '],
+    [vma.shared, 'sh '],
+    [true, 'mr mw me '],
+    [vma.shared, 'ms '],
+    [vma.file instanceof DmaBuf, 'pf io de dd '],
+  ];
+  return flags.map(([set, flag]) => (set ? flag : '')).join('');
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import {renderBpfIter} from '../formats/bpf_iter.js';
+import type {BufinfoObject} from '../formats/bufinfo.js';
+import {
+  renderBufinfoHeader,
+  renderBufinfoObject,
+  renderBufinfoTotal,
+  renderFence,
+} from '../formats/bufinfo.js';
+import {renderSysfsExporter, renderSysfsSize} from '../formats/sysfs_stats.js';
+import type {RawText} from '../model/text.js';
+import type {DmaBuf} from './dma_buf.js';
+import {KernelError} from './kernel_error.js';
+import type {SimulatedKernel} from './simulated_kernel.js';
+import type {DirectoryNode} from './vfs_node.js';
+import {directory, file} from './vfs_node.js';
+
+const INODE = /^[1-9][0-9]{0,19}$/;
+const SYSFS_FILE_SIZE = 4096n;
+
+/** /sys, as a reader with that user id sees it. */
+export function sysDirectory(
+  kernel: SimulatedKernel,
+  uid: number,
+): DirectoryNode {
+  const {profile} = kernel;
+  const bufinfo = new BufinfoRenderer(kernel);
+  const rootOnly = (): void => {
+    if (uid !== 0) throw new KernelError('EACCES', 'only root may look');
+  };
+  const debug = profile.debugfs
+    ? directory(
+        {dma_buf: directory({bufinfo: file(() => bufinfo.render())})},
+        {mode: 0o700, check: rootOnly},
+      )
+    : directory({});
+  const pins = directory(
+    {
+      dmabuf: directory({
+        prog_dmabufIter_iter_dmabuf: file(() => renderBpf(kernel), 0o440),
+      }),
+    },
+    {mode: 0o700, check: rootOnly},
+  );
+  return directory({
+    fs: directory({bpf: profile.bpfIterator ? pins : directory({})}),
+    kernel: directory({
+      debug,
+      dmabuf: profile.sysfsStats
+        ? directory({buffers: buffersDirectory(kernel)})
+        : undefined,
+    }),
+  });
+}
+
+/** /sys/kernel/dmabuf/buffers. */
+function buffersDirectory(kernel: SimulatedKernel): DirectoryNode {
+  return {
+    kind: 'directory',
+    mode: 0o755,
+    list: () =>
+      [...kernel.dmaBufs.oldestFirst()].map(({inode}) => `${inode}`).sort(),
+    child: (name) => {
+      const buffer = INODE.test(name)
+        ? kernel.dmaBufs.find(BigInt(name))
+        : undefined;
+      return buffer === undefined ? undefined : bufferDirectory(buffer);
+    },
+  };
+}
+
+function bufferDirectory(buffer: DmaBuf): DirectoryNode {
+  const size = (): bigint => SYSFS_FILE_SIZE;
+  return directory(
+    {
+      exporter_name: {
+        ...file(() => renderSysfsExporter(buffer.exporter)),
+        size,
+      },
+      size: {...file(() => renderSysfsSize(BigInt(buffer.sizeBytes))), size},
+    },
+    {mode: 0o755},
+  );
+}
+
+/**
+ * bufinfo, newest buffer first. Most buffers are as they were at the last
+ * reading: their text is kept.
+ */
+class BufinfoRenderer {
+  constructor(private readonly kernel: SimulatedKernel) {}
+
+  render(): RawText {
+    const {bufinfo: dialect} = this.kernel.profile;
+    const texts = [renderBufinfoHeader(dialect)];
+    let count = 0;
+    let bytes = 0;
+    for (const buffer of this.kernel.dmaBufs.newestFirst()) {
+      texts.push(this.textOf(buffer));
+      if (buffer.locked && dialect.lockErrors) continue;
+      count++;
+      bytes += buffer.sizeBytes;
+    }
+    texts.push(renderBufinfoTotal(count, BigInt(bytes)));
+    return texts.join('');
+  }
+
+  private textOf(buffer: DmaBuf): RawText {
+    const {refCount, name} = buffer;
+    const known = buffer.rendered;
+    // Devices and fences come and go unseen: not kept.
+    const isPlain =
+      buffer.attachments.size === 0 &&
+      buffer.fences.length === 0 &&
+      !buffer.locked;
+    if (isPlain && known?.refCount === refCount && known.name === name) {
+      return known.text;
+    }
+    const {bufinfo: dialect} = this.kernel.profile;
+    const object = bufinfoObject(this.kernel, buffer);
+    const text = renderBufinfoObject(object, dialect);
+    if (isPlain) buffer.rendered = {refCount, name, text};
+    return text;
+  }
+}
+
+function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoObject {
+  const {profile, dmaBufs} = kernel;
+  return {
+    sizeBytes: BigInt(buffer.sizeBytes),
+    flags: buffer.identity.statusFlags,
+    mode: dmaBufs.fileMode(buffer),
+    fileCount: BigInt(buffer.refCount),
+    exporter: buffer.exporter,
+    inode: buffer.inode,
+    name: {raw: buffer.name, doubtful: false},
+    attachments: [...buffer.attachments].map(({device}) => device),
+    fences: buffer.fences.map((fence) => renderFence(fence, profile.bufinfo)),
+    lockError: buffer.locked,
+  };
+}
+
+function renderBpf(kernel: SimulatedKernel): RawText {
+  return renderBpfIter(
+    kernel.dmaBufs.newestFirst().map((buffer) => ({
+      inode: buffer.inode,
+      sizeBytes: BigInt(buffer.sizeBytes),
+      name: {raw: buffer.name, doubtful: false},
+      exporter: buffer.exporter,
+    })),
+  );
+}

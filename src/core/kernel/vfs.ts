@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {RawText} from '../model/text.js';
+import {KernelError} from './kernel_error.js';
+import {procDirectory} from './procfs.js';
+import type {SimulatedKernel} from './simulated_kernel.js';
+import {sysDirectory} from './sysfs.js';
+import type {FileStat} from './open_file.js';
+import type {DirectoryNode, VfsNode} from './vfs_node.js';
+
+export type {FileStat} from './open_file.js';
+
+/**
+ * The files of /proc and /sys. Paths are absolute. All methods throw
+ * KernelError: ENOENT, EACCES, ENOTDIR, EISDIR, EINVAL (readlink of what is no
+ * link).
+ */
+export interface ProcFs {
+  /** Names in a directory, without `.` and `..`. */
+  list(path: string): string[];
+  /** A file's whole content; links are not followed. */
+  read(path: string): RawText;
+  readlink(path: string): RawText;
+  /** Follows links. */
+  stat(path: string): FileStat;
+}
+
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+
+interface LookedInto {
+  readonly path: string;
+  readonly node: DirectoryNode;
+  /** State of the process table at which the path led here. */
+  readonly changes: number;
+}
+
+/** {@link ProcFs} of a simulated kernel, for a reader of one user id. */
+export class SimulatedVfs implements ProcFs {
+  private readonly root: DirectoryNode;
+  /** The directory looked into last: its entries are asked for in a row. */
+  private last: LookedInto | undefined = undefined;
+
+  constructor(
+    private readonly kernel: SimulatedKernel,
+    uid: number,
+  ) {
+    const mounts = new Map<string, DirectoryNode>([
+      ['proc', procDirectory(kernel, uid)],
+      ['sys', sysDirectory(kernel, uid)],
+    ]);
+    this.root = {
+      kind: 'directory',
+      mode: 0o755,
+      list: () => [...mounts.keys()],
+      child: (name) => mounts.get(name),
+    };
+  }
+
+  list(path: string): string[] {
+    const node = this.resolve(path);
+    if (node.kind !== 'directory') {
+      throw new KernelError('ENOTDIR', `${path} is no directory`);
+    }
+    node.check?.();
+    return node.list();
+  }
+
+  read(path: string): RawText {
+    const node = this.resolve(path);
+    switch (node.kind) {
+      case 'file':
+        return node.read();
+      case 'directory':
+        throw new KernelError('EISDIR', `${path} is a directory`);
+      case 'link':
+        throw new KernelError('EINVAL', `what ${path} leads to has no text`);
+    }
+  }
+
+  readlink(path: string): RawText {
+    const node = this.resolve(path);
+    if (node.kind === 'link') return node.readlink();
+    throw new KernelError('EINVAL', `${path} is no link`);
+  }
+
+  stat(path: string): FileStat {
+    const node = this.resolve(path);
+    if (node.kind === 'link') return node.target();
+    const type = node.kind === 'directory' ? S_IFDIR : S_IFREG;
+    return {
+      ino: inodeOfPath(path + this.startOf(path)),
+      size: node.size?.() ?? 0n,
+      blocks: 0n,
+      mode: type | node.mode,
+      dev: {major: 0, minor: this.minorOf(path)},
+    };
+  }
+
+  private resolve(path: string): VfsNode {
+    const {last} = this;
+    const slash = path.lastIndexOf('/');
+    const name = path.slice(slash + 1);
+    if (
+      last?.changes === this.kernel.processes.changes &&
+      last.path.length === slash &&
+      path.startsWith(last.path) &&
+      name !== '' &&
+      name !== '.'
+    ) {
+      return childOf(last.node, name, path);
+    }
+    return this.walk(path);
+  }
+
+  private walk(path: string): VfsNode {
+    let node: VfsNode = this.root;
+    this.last = undefined;
+    // Whether a directory above the last one asks who comes.
+    let isGuarded = false;
+    // Without a split: a full scan resolves some ten thousand paths.
+    for (let start = 0; start < path.length;) {
+      const slash = path.indexOf('/', start);
+      const end = slash < 0 ? path.length : slash;
+      const name = path.slice(start, end);
+      const at = start;
+      start = end + 1;
+      if (name === '' || name === '.') continue;
+      if (node.kind !== 'directory') {
+        throw new KernelError('ENOTDIR', `${path}: no directory above ${name}`);
+      }
+      if (end === path.length && !isGuarded) {
+        const {changes} = this.kernel.processes;
+        this.last = {path: path.slice(0, at - 1), node, changes};
+      }
+      isGuarded ||= node.check !== undefined;
+      node = childOf(node, name, path);
+    }
+    return node;
+  }
+
+  /** What makes the numbers differ when a pid is used again. */
+  private startOf(path: string): string {
+    const pid = /^\/proc\/([0-9]+)\//.exec(path)?.[1];
+    if (pid === undefined) return '';
+    const process = this.kernel.processes.find(Number(pid));
+    return process === undefined ? '' : `@${process.startNs}`;
+  }
+
+  private minorOf(path: string): number {
+    const {minors} = this.kernel.profile;
+    if (path.startsWith('/proc')) return minors.proc;
+    return path.startsWith('/sys/kernel/debug') ? minors.debugfs : minors.sysfs;
+  }
+}
+
+function childOf(node: DirectoryNode, name: string, path: string): VfsNode {
+  node.check?.();
+  const child = node.child(name);
+  if (child === undefined)
+    throw new KernelError('ENOENT', `there is no ${path}`);
+  return child;
+}
+
+/** FNV-1a: a stable number in place of the one that /proc makes up. */
+function inodeOfPath(path: string): bigint {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < path.length; i++) {
+    hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
+  }
+  return BigInt(hash >>> 0);
+}

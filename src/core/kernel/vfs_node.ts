@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {RawText} from '../model/text.js';
+import type {FileStat, OpenFile} from './open_file.js';
+
+export interface DirectoryNode {
+  readonly kind: 'directory';
+  /** Permission bits. */
+  readonly mode: number;
+  /** By default 0. */
+  readonly size?: () => bigint;
+  /** Refuses (KernelError EACCES) who may not list or search it. */
+  readonly check?: () => void;
+  readonly list: () => string[];
+  readonly child: (name: string) => VfsNode | undefined;
+}
+
+export interface FileNode {
+  readonly kind: 'file';
+  readonly mode: number;
+  readonly size?: () => bigint;
+  /** Throws KernelError EACCES where the reader may not. */
+  readonly read: () => RawText;
+}
+
+/** A link of /proc that leads to an open file, whatever its text says. */
+export interface LinkNode {
+  readonly kind: 'link';
+  readlink(): RawText;
+  /** stat() of what it leads to. */
+  target(): FileStat;
+}
+
+export type VfsNode = DirectoryNode | FileNode | LinkNode;
+
+/** A directory with fixed entries. */
+export function directory(
+  entries: Readonly<Record<string, VfsNode | undefined>>,
+  options: {mode?: number; check?: () => void} = {},
+): DirectoryNode {
+  const {mode = 0o555, check} = options;
+  return {
+    kind: 'directory',
+    mode,
+    ...(check === undefined ? {} : {check}),
+    list: () =>
+      Object.keys(entries).filter((name) => entries[name] !== undefined),
+    child: (name) => (Object.hasOwn(entries, name) ? entries[name] : undefined),
+  };
+}
+
+/** A file that is readable by all. */
+export function file(read: () => RawText, mode = 0o444): FileNode {
+  return {kind: 'file', mode, read};
+}
+
+/** A link of /proc/PID/fd or map_files. */
+export function linkTo(target: OpenFile): LinkNode {
+  return new OpenFileLink(target);
+}
+
+/** A class, since a full scan makes some ten thousand of them. */
+class OpenFileLink implements LinkNode {
+  readonly kind = 'link';
+
+  constructor(private readonly file: OpenFile) {}
+
+  readlink(): RawText {
+    return this.file.path;
+  }
+
+  target(): FileStat {
+    return this.file.stat;
+  }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+export * from './dma_buf.js';
+export * from './process.js';
+export * from './provenance.js';
+export * from './snapshot.js';
+export * from './text.js';

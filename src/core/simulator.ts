@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * `perfetto-dmabuf/simulator`: a simulated kernel's dma-buf side, for tests and
+ * demos. Pure: runs in a browser as in Node. See docs/simulator.md.
+ */
+
+// A scenario on a kernel, and what there is to choose from.
+export {
+  DEFAULT_PROFILE,
+  startSimulation,
+  type Simulation,
+  type SimulationOptions,
+} from './kernel/simulation.js';
+export {
+  MAX_SCALE,
+  SCENARIOS,
+  ScenarioError,
+  scenarioNamed,
+  type Landmark,
+  type Leak,
+  type LeakCause,
+  type LeakedBuffer,
+  type ProcessRef,
+  type Scenario,
+  type ScenarioOptions,
+  type ScenarioRun,
+  type ScenarioTruth,
+} from './kernel/scenarios/index.js';
+export {
+  PROFILE_NAMES,
+  UnknownProfileError,
+  androidKernelProfile,
+  kernelProfile,
+  type KernelProfile,
+  type ProfileName,
+} from './kernel/profile.js';
+
+// The kernel: system calls, drivers, /proc and /sys.
+export {
+  SimulatedKernel,
+  type ExportOptions,
+  type MapOptions,
+  type SimulatedKernelOptions,
+  type SpawnOptions,
+} from './kernel/simulated_kernel.js';
+export {ERRNO, KernelError, type ErrnoName} from './kernel/kernel_error.js';
+export {
+  PROT_READ,
+  PROT_READ_WRITE,
+  type Protection,
+} from './kernel/address_space.js';
+export {
+  DMA_BUF_GET_NAME,
+  DMA_BUF_IOCTL_SYNC,
+  DMA_BUF_NAME_LEN,
+  DMA_BUF_SET_NAME,
+  DMA_BUF_SET_NAME_A,
+  DMA_BUF_SET_NAME_B,
+  type IoctlArgument,
+} from './kernel/dma_buf_ioctl.js';
+export type {DmaBuf, Fence} from './kernel/dma_buf.js';
+export type {DmaBufSubsystem} from './kernel/dma_buf_subsystem.js';
+export type {Importer} from './kernel/importer.js';
+export type {Process, ProcessTable} from './kernel/process_table.js';
+export type {FileStat, ProcFs} from './kernel/vfs.js';
+export type {RawText} from './model/text.js';

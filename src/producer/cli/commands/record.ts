@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+import {Option, type Command} from 'commander';
+import type {Snapshot} from '../../../core/model/index.js';
+import type {RecordingOptions, RecordingResult} from '../../recording.js';
+import type {ConnectedSource} from '../../source.js';
+import {streamSink, type TraceSink} from '../../trace/index.js';
+import type {Context} from '../effects.js';
+import {CliError, exitCode, Interrupted, type ExitCode} from '../errors.js';
+import {Interrupts} from '../interrupt.js';
+import {oneLine} from '../output/terminal.js';
+import {formatBytes, formatDuration, plural, UNKNOWN} from '../output/units.js';
+import {reserveOutput, type OutputFile} from '../output_file.js';
+import {ProgressLine} from '../progress.js';
+import {limitsOf} from '../source_limits.js';
+import {announce, describeSource, simulatedBanner} from '../source_notice.js';
+import {
+  addSourceOptions,
+  connect,
+  disconnect,
+  type SourceFlags,
+} from '../source_options.js';
+import {parseInteger, parseSeconds} from '../values.js';
+
+export interface RecordFlags extends SourceFlags {
+  readonly output?: string;
+  /** s */
+  readonly duration?: number;
+  /** ms */
+  readonly interval: number;
+}
+
+const STDOUT = '-';
+const DEFAULT_OUTPUT = 'trace.pftrace';
+const DEFAULT_SIMULATED_OUTPUT = 'trace.simulated.pftrace';
+const DEFAULT_INTERVAL_MS = 250;
+/** Timers of Node hold no more than 2^31 ms, which is a bit longer. */
+const LONGEST_RECORDING_S = 2_000_000;
+
+export function recordCommand(command: Command): Command {
+  return addSourceOptions(
+    command
+      .description(
+        'Record who holds which dma-buf into a Perfetto trace, until Ctrl-C or ' +
+          'for a given time.',
+      )
+      .option(
+        '-o, --output <file>',
+        `the trace; - is standard output (default: ${DEFAULT_OUTPUT}, from ` +
+          `the simulator ${DEFAULT_SIMULATED_OUTPUT})`,
+      )
+      .addOption(
+        new Option(
+          '-d, --duration <seconds>',
+          'how long to record (default: until Ctrl-C)',
+        ).argParser(parseSeconds({min: 0.001, max: LONGEST_RECORDING_S})),
+      )
+      .addOption(
+        new Option(
+          '-i, --interval <ms>',
+          'from sample to sample, as far as the device keeps up',
+        )
+          .argParser(parseInteger('milliseconds', {min: 10, max: 3_600_000}))
+          .default(DEFAULT_INTERVAL_MS),
+      ),
+  );
+}
+
+/**
+ * Records into a file or standard output. What was sampled before anything went
+ * wrong is in it.
+ *
+ * @throws DeviceError, TraceWriteError, CliError
+ */
+export async function runRecord(
+  context: Context,
+  flags: RecordFlags,
+): Promise<ExitCode> {
+  const {io, console} = context;
+  if (flags.output === STDOUT && io.isTTY.stdout) {
+    throw new CliError(
+      'standard output is a terminal, which a trace would garble: write it ' +
+        'to a file with -o FILE, or pipe it somewhere',
+      exitCode.usage,
+    );
+  }
+  const interrupts = new Interrupts(io);
+  let reserved: OutputFile | undefined;
+  try {
+    if (flags.output !== undefined && flags.output !== STDOUT) {
+      reserved = await reserveOutput(flags.output);
+    }
+    const source = await connect(context, flags, interrupts);
+    try {
+      await console.err.line(`Reading ${describeSource(source.provenance)}`);
+      await announce(source, console);
+      if (flags.output !== STDOUT) {
+        reserved ??= await reserveOutput(defaultOutput(source));
+      }
+      const sink = (await reserved?.open()) ?? streamSink(io.stdout);
+      const path = reserved?.path;
+      const result = await recordInto(
+        context,
+        source,
+        sink,
+        flags,
+        interrupts,
+      ).catch(async (error: unknown) => {
+        // Where record was left behind, it did not get to that.
+        await sink.close().catch(() => undefined);
+        // Anything but Ctrl-C before the first sample leaves the file there.
+        if (!(error instanceof Interrupted)) reserved = undefined;
+        throw error;
+      });
+      if (result.samples > 0) reserved = undefined;
+      return await conclude(context, source, result, path);
+    } finally {
+      await disconnect(source, interrupts);
+    }
+  } finally {
+    interrupts.close();
+    await reserved?.abandon();
+  }
+}
+
+function defaultOutput({provenance}: ConnectedSource): string {
+  return provenance.simulated ? DEFAULT_SIMULATED_OUTPUT : DEFAULT_OUTPUT;
+}
+
+async function recordInto(
+  context: Context,
+  source: ConnectedSource,
+  sink: TraceSink,
+  flags: RecordFlags,
+  interrupts: Interrupts,
+): Promise<RecordingResult> {
+  const {io, console, effects} = context;
+  const isLive = io.isTTY.stderr && io.env['TERM'] !== 'dumb';
+  const line = new ProgressLine({
+    write: (text) => io.stderr.write(text),
+    columns: () => io.columns,
+    nowMs: () => performance.now(),
+  });
+  await console.err.line(
+    flags.duration === undefined
+      ? 'Recording until Ctrl-C'
+      : `Recording for ${flags.duration} s; Ctrl-C ends it earlier`,
+  );
+  let samples = 0;
+  // Durations and intervals are in the simulator's time.
+  const {speed = 1} = flags;
+  const options: RecordingOptions = {
+    durationMs:
+      flags.duration === undefined
+        ? undefined
+        : (flags.duration * 1000) / speed,
+    intervalMs: flags.interval / speed,
+    signal: interrupts.signal,
+    onProgress: (progress) => {
+      ({samples} = progress);
+      const elapsedMs = progress.elapsedMs * speed;
+      if (isLive) line.update({...progress, elapsedMs});
+    },
+  };
+  try {
+    return await interrupts.unlessInsisted(
+      effects.record(source, sink, options),
+    );
+  } catch (error) {
+    if (!(error instanceof Interrupted) || samples === 0) throw error;
+    throw new CliError(
+      `broken off: the trace has ${plural(samples, 'sample')}, but no end mark`,
+    );
+  } finally {
+    line.clear();
+  }
+}
+
+/** Says what came of it. */
+async function conclude(
+  {console}: Context,
+  source: ConnectedSource,
+  result: RecordingResult,
+  path: string | undefined,
+): Promise<ExitCode> {
+  const {samples, endedBy, error} = result;
+  if (samples === 0) {
+    if (error !== undefined) throw error;
+    if (endedBy === 'interrupt') throw new Interrupted();
+    throw new CliError(
+      'not a single sample was taken: record for longer with -d',
+    );
+  }
+  const say = (text: string): Promise<void> =>
+    (path === undefined ? console.err : console.out).line(text);
+  await say(summary(result, path));
+  if (source.provenance.simulated) {
+    await console.err.line(simulatedBanner(source.simulatedWhy));
+  }
+  if (result.damagedSamples > 0) {
+    await console.warn(
+      `${plural(result.damagedSamples, 'sample')} could not be read in full; ` +
+        'they are marked on the track Samples',
+    );
+  }
+  if (path !== undefined) {
+    await say(
+      `Open it: go to https://ui.perfetto.dev, choose 'Open trace file' and ` +
+        `take ${oneLine(path)} (or drag it there)`,
+    );
+  }
+  if (endedBy === 'device-gone') {
+    throw new CliError(
+      `${error?.message ?? 'the device went away'} (what was recorded before ` +
+        'that is safe)',
+      exitCode.notDone,
+      {cause: error},
+    );
+  }
+  if (sawNothing(result.last)) {
+    const [limit] = limitsOf(source.collector.capabilities);
+    throw new CliError(
+      'no process could be read, so the trace shows nothing: ' +
+        (limit?.fix ?? "see 'perfetto-dmabuf doctor'"),
+    );
+  }
+  return exitCode.done;
+}
+
+/** `Wrote trace.pftrace: 40 samples in 10 s, one every 250 ms, 41.3 KiB`. */
+function summary(result: RecordingResult, path: string | undefined): string {
+  const {samples, reachedIntervalMs, bytesWritten} = result;
+  const every =
+    reachedIntervalMs === undefined
+      ? UNKNOWN
+      : formatDuration(reachedIntervalMs * 1e6);
+  return (
+    `Wrote ${oneLine(path ?? 'standard output')}: ` +
+    `${plural(samples, 'sample')}, one every ${every}, ` +
+    formatBytes(bytesWritten)
+  );
+}
+
+/** Nothing was seen, and something was refused. */
+export function sawNothing(snapshot: Snapshot | undefined): boolean {
+  if (snapshot === undefined) return false;
+  const {coverage, buffers, processes} = snapshot;
+  return (
+    coverage.kernelList === undefined &&
+    coverage.processesUnreadable > 0 &&
+    buffers.size === 0 &&
+    ![...processes.values()].some(
+      ({kernelRssBytes}) => kernelRssBytes !== undefined,
+    )
+  );
+}

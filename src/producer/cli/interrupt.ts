@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import {Interrupted} from './errors.js';
+import type {Io} from './io.js';
+
+/** Ctrl-C: the first asks for an end, the second insists. */
+export class Interrupts {
+  private readonly ending = new AbortController();
+  private readonly aborting = new AbortController();
+  private readonly stop: () => void;
+
+  constructor(io: Io) {
+    this.stop = io.onInterrupt(() => {
+      if (this.ending.signal.aborted) this.aborting.abort();
+      else this.ending.abort();
+    });
+  }
+
+  /** Aborts at the first Ctrl-C. */
+  get signal(): AbortSignal {
+    return this.ending.signal;
+  }
+
+  /** What the work gives, unless a Ctrl-C comes first. @throws Interrupted */
+  unlessInterrupted<T>(work: Promise<T>): Promise<T> {
+    return race(work, this.ending.signal);
+  }
+
+  /** What the work gives, unless a second Ctrl-C comes. @throws Interrupted */
+  unlessInsisted<T>(work: Promise<T>): Promise<T> {
+    return race(work, this.aborting.signal);
+  }
+
+  close(): void {
+    this.stop();
+  }
+}
+
+async function race<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      reject(new Interrupted());
+    };
+    signal.addEventListener('abort', onAbort, {once: true});
+    if (signal.aborted) onAbort();
+  });
+  // Left behind, the work may still fail; nobody waits for it any more.
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import {parseBpfIter, parseBufinfo} from '../../core/formats/index.js';
+import {toDisplay, type KernelList} from '../../core/model/index.js';
+import {BPF_PATH, BUFINFO_PATH, SYSFS_PATH} from './capabilities.js';
+import type {BufferFacts, DeviceState} from './device_state.js';
+import {parseSlurp} from './sections.js';
+import type {Answer, CollectorSession} from './session.js';
+
+/** The kernel's list of all buffers as one reading gave it. */
+export interface ListReading {
+  readonly buffers: readonly BufferFacts[];
+  /** Inodes that two live buffers share (before 5.18). */
+  readonly inodeCollisions: number;
+  /** False when it was cut: a buffer that is missing may yet be there. */
+  readonly complete: boolean;
+  readonly problems: readonly string[];
+  readonly bytes: number;
+}
+
+/** Paths of one slurp; a request line stays well under the pty's buffers. */
+const PATHS_A_REQUEST = 200;
+
+/**
+ * Reads the kernel's list from the best source there is.
+ *
+ * @throws DeviceError as CollectorSession.request
+ */
+export async function readKernelList(
+  session: CollectorSession,
+  source: KernelList,
+  state: DeviceState,
+): Promise<ListReading> {
+  switch (source) {
+    case 'bufinfo':
+      return readBufinfo(await session.request('file', BUFINFO_PATH));
+    case 'bpf':
+      return readBpf(await session.request('file', BPF_PATH));
+    case 'sysfs':
+      return readSysfs(session, state);
+  }
+}
+
+function readBufinfo(answer: Answer): ListReading {
+  const {objects, total, problems, lockErrors} = parseBufinfo(answer.body);
+  const all = [...problems];
+  if (answer.damage !== undefined) all.push(answer.damage);
+  return {
+    ...withoutCollisions(
+      objects.map(({inode, sizeBytes, exporter, name, fileCount}) => ({
+        inode,
+        sizeBytes,
+        exporter,
+        name,
+        fileCount,
+      })),
+    ),
+    complete:
+      answer.damage === undefined &&
+      total !== undefined &&
+      total.objects === objects.length &&
+      lockErrors === 0,
+    problems: all.map((problem) => `bufinfo: ${toDisplay(problem)}`),
+    bytes: answer.bytes,
+  };
+}
+
+function readBpf(answer: Answer): ListReading {
+  const {buffers, problems} = parseBpfIter(answer.body);
+  const all = [...problems];
+  if (answer.damage !== undefined) all.push(answer.damage);
+  return {
+    ...withoutCollisions(buffers),
+    complete: all.length === 0 && answer.status === 0,
+    problems: all.map((problem) => `BPF iterator: ${toDisplay(problem)}`),
+    bytes: answer.bytes,
+  };
+}
+
+/** sysfs gives a directory a buffer; only new ones have to be looked into. */
+async function readSysfs(
+  session: CollectorSession,
+  state: DeviceState,
+): Promise<ListReading> {
+  const list = await session.request('list', `${SYSFS_PATH}/*`);
+  let bytes = list.bytes;
+  const inodes: bigint[] = [];
+  for (const path of list.body.split('\n')) {
+    const match = /\/(\d+)$/.exec(path);
+    if (match !== null) inodes.push(BigInt(match[1] ?? ''));
+  }
+  const unknown = inodes.filter((inode) => {
+    const buffer = state.buffer(inode);
+    return buffer?.sizeBytes === undefined || buffer.exporter === undefined;
+  });
+  const files = new Map<string, string>();
+  for (let i = 0; i < unknown.length; i += PATHS_A_REQUEST) {
+    const paths = unknown
+      .slice(i, i + PATHS_A_REQUEST)
+      .flatMap((inode) => [
+        `${SYSFS_PATH}/${inode}/size`,
+        `${SYSFS_PATH}/${inode}/exporter_name`,
+      ]);
+    const answer = await session.request('slurp', ...paths);
+    bytes += answer.bytes;
+    for (const [path, text] of parseSlurp(answer.body)) files.set(path, text);
+  }
+  const buffers = inodes.map((inode) => {
+    const size = files.get(`${SYSFS_PATH}/${inode}/size`);
+    const exporter = files.get(`${SYSFS_PATH}/${inode}/exporter_name`);
+    return {
+      inode,
+      sizeBytes: size === undefined ? undefined : parseSize(size),
+      exporter: exporter?.replace(/\n$/, ''),
+    };
+  });
+  const problems = list.damage === undefined ? [] : [`sysfs: ${list.damage}`];
+  return {
+    ...withoutCollisions(buffers),
+    complete: problems.length === 0,
+    problems,
+    bytes,
+  };
+}
+
+function parseSize(text: string): bigint | undefined {
+  return /^\d{1,20}\n$/.test(text) ? BigInt(text.trim()) : undefined;
+}
+
+function withoutCollisions(buffers: readonly BufferFacts[]): {
+  buffers: BufferFacts[];
+  inodeCollisions: number;
+} {
+  const byInode = new Map<bigint, BufferFacts>();
+  let inodeCollisions = 0;
+  for (const facts of buffers) {
+    if (byInode.has(facts.inode)) inodeCollisions++;
+    else byInode.set(facts.inode, facts);
+  }
+  return {buffers: [...byInode.values()], inodeCollisions};
+}

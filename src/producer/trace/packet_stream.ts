@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+import {open, type FileHandle} from 'node:fs/promises';
+
+/** Bytes read from the file at once. */
+const READ_BYTES = 1 << 18;
+/** No packet is bigger; a length beyond it is garbage. */
+const MAX_PACKET_BYTES = 1 << 28;
+/** Tag of Trace.packet. */
+const PACKET_TAG = 0x0a;
+
+/** A file that is not what was asked for; the message says what it is. */
+export class TraceReadError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TraceReadError';
+  }
+}
+
+export interface RawPacket {
+  /** A TracePacket, encoded. Valid until the next packet is asked for. */
+  readonly bytes: Uint8Array;
+  /** Where its frame begins in the file. */
+  readonly offset: number;
+}
+
+/** Why reading ended before the end of the file. */
+export interface Damage {
+  readonly kind: 'cut' | 'garbled';
+  readonly offset: number;
+}
+
+/**
+ * Yields the packets of a Perfetto trace file, whatever its size. A file that
+ * was cut or garbled ends with a {@link Damage} in place of the rest.
+ *
+ * @throws TraceReadError when the file cannot be read or is no trace.
+ */
+export async function* readPackets(
+  path: string,
+): AsyncGenerator<RawPacket | Damage, void> {
+  const file = await openFile(path);
+  try {
+    yield* splitPackets(path, file);
+  } finally {
+    await file.close();
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    throw readError(path, error);
+  }
+}
+
+function readError(path: string, error: unknown): TraceReadError {
+  const {code, message} = error as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    EACCES: 'permission denied',
+    EISDIR: 'it is a folder',
+  };
+  const reason = reasons[code ?? ''] ?? message;
+  return new TraceReadError(`cannot read ${path}: ${reason}`, {cause: error});
+}
+
+async function* splitPackets(
+  path: string,
+  file: FileHandle,
+): AsyncGenerator<RawPacket | Damage, void> {
+  let pending: Uint8Array = new Uint8Array();
+  /** File offset of pending[0]. */
+  let base = 0;
+  for (;;) {
+    const more = await readMore(path, file);
+    const isFirst = base === 0 && pending.length === 0;
+    if (isFirst) checkMagic(path, more);
+    pending = concat(pending, more);
+    let at = 0;
+    for (;;) {
+      const frame = frameAt(pending, at);
+      if (frame === 'more') break;
+      if (frame === 'garbled') {
+        yield {kind: 'garbled', offset: base + at};
+        return;
+      }
+      yield {
+        bytes: pending.subarray(frame.begin, frame.end),
+        offset: base + at,
+      };
+      at = frame.end;
+    }
+    pending = pending.subarray(at);
+    base += at;
+    if (more.length === 0) {
+      if (pending.length > 0) yield {kind: 'cut', offset: base};
+      return;
+    }
+  }
+}
+
+async function readMore(path: string, file: FileHandle): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  try {
+    const {bytesRead} = await file.read(buffer, 0, READ_BYTES);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw readError(path, error);
+  }
+}
+
+function checkMagic(path: string, start: Uint8Array): void {
+  if (start[0] === PACKET_TAG) return;
+  throw new TraceReadError(`${path} is no Perfetto trace: ${describe(start)}`);
+}
+
+function describe(start: Uint8Array): string {
+  const magic = String.fromCharCode(...start.subarray(0, 4));
+  if (start.length === 0) return 'it is empty';
+  if (magic.startsWith('\x1f\x8b')) return 'it is compressed, gunzip it first';
+  if (magic.startsWith('PK')) return 'it is a zip archive, unpack it first';
+  const ustar = String.fromCharCode(...start.subarray(257, 262));
+  if (ustar === 'ustar') return 'it is a tar archive, unpack it first';
+  return 'it does not begin with a trace packet';
+}
+
+/** The frame of the packet at `at`, as far as it is there. */
+function frameAt(
+  bytes: Uint8Array,
+  at: number,
+): {readonly begin: number; readonly end: number} | 'more' | 'garbled' {
+  if (at >= bytes.length) return 'more';
+  if (bytes[at] !== PACKET_TAG) return 'garbled';
+  let length = 0;
+  let factor = 1;
+  for (let i = at + 1; ; i++) {
+    const byte = bytes[i];
+    if (byte === undefined) return 'more';
+    length += (byte & 0x7f) * factor;
+    factor *= 0x80;
+    if (length > MAX_PACKET_BYTES || factor > 2 ** 35) return 'garbled';
+    if (byte >= 0x80) continue;
+    const begin = i + 1;
+    const end = begin + length;
+    return end > bytes.length ? 'more' : {begin, end};
+  }
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  if (a.length === 0) return b;
+  const joined = new Uint8Array(a.length + b.length);
+  joined.set(a);
+  joined.set(b, a.length);
+  return joined;
+}

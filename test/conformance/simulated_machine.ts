@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scripts on the simulated kernel: every system call that the puppet makes
+// (test/device-lab/puppet/actor.c, exporter.c), made of the simulator, those
+// included that open a descriptor only for a while.
+import {PAGE_SIZE, PROT_READ} from '../../src/core/kernel/address_space.js';
+import {
+  type DmaBuf,
+  KernelError,
+  kernelProfile,
+  SimulatedKernel,
+} from '../../src/core/kernel/index.js';
+import type {RawText} from '../../src/core/model/text.js';
+import type {MachineUnderTest} from './machines.js';
+import {
+  type Observation,
+  type ObservedFd,
+  type ObservedProcess,
+  type Outcome,
+  renderObservation,
+} from './observation.js';
+import type {Operation, Script} from './script.js';
+
+/** The puppet refuses, and the kernel never hears of it. */
+class Refusal extends Error {
+  override readonly name = 'Refusal';
+}
+
+/** A system call that fails before it concerns anything simulated. */
+class HostError extends Error {
+  override readonly name = 'HostError';
+
+  constructor(readonly errno: string) {
+    super(errno);
+  }
+}
+
+interface Mapping {
+  readonly address: number;
+  readonly length: number;
+  vmas: number;
+}
+
+/** One buffer in one actor. */
+interface Holding {
+  readonly label: string;
+  readonly buffer: DmaBuf;
+  /** Oldest first. */
+  readonly fds: number[];
+  mappings: Mapping[];
+  /** A GEM handle. */
+  import: number | undefined;
+  /** A thread with a table of its own, in which there is this buffer alone. */
+  thread: number | undefined;
+}
+
+interface Actor {
+  readonly name: string;
+  readonly pid: number;
+  zombie: boolean;
+  /** vgem's device file, open from the first use on. */
+  drmFd: number | undefined;
+  holdings: Map<string, Holding>;
+  /** Sockets that a message with a buffer waits in. */
+  inboxes: {readonly fd: number; readonly label: string; buffer: DmaBuf}[];
+}
+
+/** Longer names do not fit the puppet's buffers. */
+const MAX_TEXT_BYTES = 255;
+const MAX_COMM_TEXT_BYTES = 63;
+/** No process has more address space. */
+const ADDRESS_SPACE_BYTES = 2 ** 47;
+
+/** The simulator, with the puppet's actors on it. */
+export class SimulatedMachine {
+  private readonly kernel: SimulatedKernel;
+  private readonly server: number;
+  private readonly actors = new Map<string, Actor>();
+  private readonly labelOfThread = new Map<number, string>();
+
+  constructor(private readonly machine: MachineUnderTest) {
+    this.kernel = new SimulatedKernel({
+      profile: kernelProfile(machine.profile, {
+        arch: 'x86_64',
+        sysfsStats: false,
+      }),
+      seed: 1,
+    });
+    this.server = this.kernel.spawn({executable: '/system/bin/puppet'});
+  }
+
+  /** Names of the actors that are alive, in the order they came. */
+  get alive(): string[] {
+    return [...this.actors.values()]
+      .filter(({zombie}) => !zombie)
+      .map(({name}) => name);
+  }
+
+  get zombies(): string[] {
+    return [...this.actors.values()]
+      .filter(({zombie}) => zombie)
+      .map(({name}) => name);
+  }
+
+  /** What an actor holds: labels, with what can be done with each. */
+  holdingsOf(actor: string): readonly Holding[] {
+    return [...(this.actors.get(actor)?.holdings.values() ?? [])];
+  }
+
+  inboxesOf(actor: string): readonly string[] {
+    return this.actors.get(actor)?.inboxes.map(({label}) => label) ?? [];
+  }
+
+  /** Whether an actor holds a buffer of that label, or has it in a queue. */
+  isLabelTaken(label: string): boolean {
+    return [...this.actors.values()].some(
+      ({holdings, inboxes}) =>
+        holdings.has(label) || inboxes.some((each) => each.label === label),
+    );
+  }
+
+  /** Carries out one operation, whatever comes of it. */
+  perform(operation: Operation): Outcome {
+    try {
+      return {error: undefined, ...this.run(operation)};
+    } catch (error) {
+      if (error instanceof KernelError || error instanceof HostError) {
+        return {error: error.errno};
+      }
+      if (error instanceof Refusal) return {error: 'refused'};
+      throw error;
+    } finally {
+      this.tidy();
+    }
+  }
+
+  /** What it all looks like now; inodes counted from the first. */
+  observe(script: Script, outcomes: readonly Outcome[]): RawText {
+    const actors = [...this.actors.values()];
+    const observation: Observation = {
+      outcomes,
+      bufinfo: this.kernel.vfs.read('/sys/kernel/debug/dma_buf/bufinfo'),
+      processes: actors.map(({pid}) => this.observeProcess(pid)),
+    };
+    return renderObservation(script, observation, {
+      actorOf: new Map(actors.map(({pid, name}) => [pid, name])),
+      labelOfThread: this.labelOfThread,
+      lastInode: 0n,
+    });
+  }
+
+  private observeProcess(pid: number): ObservedProcess {
+    const {vfs} = this.kernel;
+    const folder = `/proc/${pid}`;
+    const threads = vfs
+      .list(`${folder}/task`)
+      .map(Number)
+      .filter((tid) => tid !== pid);
+    return {
+      pid,
+      comm: vfs.read(`${folder}/comm`),
+      status: vfs.read(`${folder}/status`),
+      stat: vfs.read(`${folder}/stat`),
+      maps: vfs.read(`${folder}/maps`),
+      fds: [
+        ...this.observeFds(folder, undefined),
+        ...threads.flatMap((tid) =>
+          this.observeFds(`${folder}/task/${tid}`, tid),
+        ),
+      ],
+    };
+  }
+
+  private observeFds(folder: string, tid: number | undefined): ObservedFd[] {
+    const {vfs} = this.kernel;
+    return vfs
+      .list(`${folder}/fd`)
+      .map((fd) => ({fd, link: vfs.readlink(`${folder}/fd/${fd}`)}))
+      .filter(({link}) => link.startsWith('/dmabuf:'))
+      .map(({fd, link}) => {
+        const {ino, size, blocks, mode} = vfs.stat(`${folder}/fd/${fd}`);
+        return {
+          tid,
+          fd: Number(fd),
+          link,
+          stat: {inode: ino, sizeBytes: size, blocks, mode},
+          fdinfo: vfs.read(`${folder}/fdinfo/${fd}`),
+        };
+      });
+  }
+
+  private run(operation: Operation): Omit<Outcome, 'error'> {
+    switch (operation.verb) {
+      case 'spawn':
+        return this.spawn(operation.actor, operation.uid, operation.comm);
+      case 'reap':
+        return this.reap(operation.actor);
+    }
+    const actor = this.living(operation.actor);
+    switch (operation.verb) {
+      case 'fork':
+        return this.fork(actor, operation.child, operation.comm);
+      case 'comm':
+        this.rename(actor.pid, operation.comm);
+        return {};
+      case 'exec':
+        return this.exec(actor);
+      case 'exit':
+      case 'kill':
+        return this.exit(actor, true);
+      case 'zombie':
+        return this.exit(actor, false);
+      case 'alloc':
+        return this.alloc(
+          actor,
+          operation.label,
+          operation.exporter,
+          operation.sizeBytes,
+          operation.name,
+        );
+      case 'send':
+        return this.send(actor, this.living(operation.to), operation.label);
+      case 'sendhold':
+        return this.sendHold(actor, this.living(operation.to), operation.label);
+      case 'receive':
+        return this.receive(actor, operation.label);
+    }
+    const holding = actor.holdings.get(operation.label);
+    if (holding === undefined) throw new Refusal('holds no such buffer');
+    switch (operation.verb) {
+      case 'split':
+        return this.split(actor, holding);
+      case 'punch':
+        return this.punch(actor, holding);
+      case 'unmap':
+        this.unmapAll(actor, holding);
+        return ofBuffer(holding);
+      case 'drop-import':
+        return this.dropImport(actor, holding);
+      case 'thread-exit':
+        return this.endThread(holding);
+    }
+    const [first] = holding.fds;
+    if (first === undefined) throw new Refusal('has no descriptor');
+    const {pid} = actor;
+    switch (operation.verb) {
+      case 'name':
+        checkLength(operation.name);
+        this.kernel.setName(pid, first, operation.name);
+        return ofBuffer(holding);
+      case 'ioctl': {
+        const {request, payload, fd = first} = operation;
+        const argument =
+          payload !== undefined && 'text' in payload ? payload.text : payload;
+        if (typeof argument === 'string') checkLength(argument);
+        this.kernel.ioctl(pid, fd, request, argument);
+        return ofBuffer(holding);
+      }
+      case 'seek': {
+        const {offset, whence, fd = first} = operation;
+        return {position: BigInt(this.kernel.seek(pid, fd, offset, whence))};
+      }
+      case 'dup': {
+        const {lowest, closeOnExec} = operation;
+        const fd = this.kernel.dup(pid, first, {lowest, closeOnExec});
+        holding.fds.push(fd);
+        return {...ofBuffer(holding), fd};
+      }
+      case 'map':
+        return this.map(actor, holding, first, operation);
+      case 'close':
+        return this.close(actor, holding, operation.which);
+      case 'import':
+        if (holding.import !== undefined) throw new Refusal('imported already');
+        holding.import = this.kernel.drmImport(pid, this.drm(actor), first);
+        return ofBuffer(holding);
+      case 'thread-private':
+        return this.startThread(actor, holding);
+    }
+  }
+
+  // --- Processes ---
+
+  private living(name: string): Actor {
+    const actor = this.actors.get(name);
+    if (actor === undefined || actor.zombie) throw new Refusal('no such actor');
+    return actor;
+  }
+
+  private add(name: string, pid: number): Actor {
+    const actor: Actor = {
+      name,
+      pid,
+      zombie: false,
+      drmFd: undefined,
+      holdings: new Map(),
+      inboxes: [],
+    };
+    this.actors.set(name, actor);
+    return actor;
+  }
+
+  private rename(pid: number, comm: RawText): void {
+    checkLength(comm, MAX_COMM_TEXT_BYTES);
+    this.kernel.identify(pid, {comm});
+  }
+
+  private spawn(
+    name: string,
+    uid: number | undefined,
+    comm: RawText = name,
+  ): Omit<Outcome, 'error'> {
+    if (this.actors.has(name)) throw new Refusal('there is one already');
+    const pid = this.kernel.spawn({
+      executable: '/system/bin/puppet',
+      parent: this.server,
+    });
+    // Standard input, output and error; and the puppet's control socket.
+    for (let fd = 0; fd < 4; fd++) {
+      this.kernel.open(pid, '/dev/null', {closeOnExec: false});
+    }
+    this.add(name, pid);
+    this.rename(pid, comm);
+    if (uid !== undefined) this.kernel.identify(pid, {uid});
+    return {};
+  }
+
+  private fork(
+    parent: Actor,
+    name: string,
+    comm: RawText = name,
+  ): Omit<Outcome, 'error'> {
+    if (this.actors.has(name)) throw new Refusal('there is one already');
+    const {kernel} = this;
+    const child = this.add(name, kernel.fork(parent.pid));
+    // A child gives up what its parent answers for.
+    if (parent.drmFd !== undefined) kernel.close(child.pid, parent.drmFd);
+    for (const {fd} of parent.inboxes) kernel.close(child.pid, fd);
+    for (const [label, holding] of parent.holdings) {
+      child.holdings.set(label, {
+        ...holding,
+        fds: [...holding.fds],
+        mappings: holding.mappings.map((mapping) => ({...mapping})),
+        import: undefined,
+        thread: undefined,
+      });
+    }
+    this.rename(child.pid, comm);
+    return {};
+  }
+
+  private exec(actor: Actor): Omit<Outcome, 'error'> {
+    this.kernel.exec(actor.pid, '/proc/self/exe');
+    actor.holdings.clear();
+    actor.inboxes = [];
+    actor.drmFd = undefined;
+    return {};
+  }
+
+  private exit(actor: Actor, reap: boolean): Omit<Outcome, 'error'> {
+    this.kernel.exit(actor.pid, {reap});
+    actor.holdings.clear();
+    actor.inboxes = [];
+    actor.zombie = true;
+    if (reap) this.actors.delete(actor.name);
+    return {};
+  }
+
+  private reap(name: string): Omit<Outcome, 'error'> {
+    const actor = this.actors.get(name);
+    if (actor?.zombie !== true) throw new Refusal('there is no such zombie');
+    this.kernel.reap(actor.pid);
+    this.actors.delete(name);
+    return {};
+  }
+
+  // --- Buffers ---
+
+  private alloc(
+    actor: Actor,
+    label: string,
+    exporter: string,
+    sizeBytes: number,
+    name: RawText | undefined,
+  ): Omit<Outcome, 'error'> {
+    if (name !== undefined) checkLength(name);
+    if (this.isLabelTaken(label)) throw new Refusal('the label is taken');
+    const {pid} = actor;
+    const fd = this.export(actor, exporter, sizeBytes);
+    const holding: Holding = {
+      label,
+      buffer: this.kernel.bufferOf(pid, fd),
+      fds: [fd],
+      mappings: [],
+      import: undefined,
+      thread: undefined,
+    };
+    if (name !== undefined) {
+      try {
+        this.kernel.setName(pid, fd, name);
+      } catch (error) {
+        this.kernel.close(pid, fd);
+        throw error;
+      }
+    }
+    actor.holdings.set(label, holding);
+    return {...ofBuffer(holding), fd};
+  }
+
+  private export(actor: Actor, wanted: string, sizeBytes: number): number {
+    const {kernel} = this;
+    const {pid} = actor;
+    const {exporters} = this.machine;
+    const exporter =
+      wanted === 'auto'
+        ? exporters[0]
+        : exporters.find((each) => each === wanted);
+    if (exporter === undefined) throw new HostError('ENODEV');
+    if (exporter === 'vgem') {
+      const drm = this.drm(actor);
+      const handle = kernel.drmCreateDumb(pid, drm, sizeBytes);
+      const fd = kernel.drmExport(pid, drm, handle);
+      kernel.drmCloseHandle(pid, drm, handle);
+      return fd;
+    }
+    const meanwhile =
+      exporter === 'udmabuf'
+        ? ['/dev/udmabuf', '/memfd:puppet-udmabuf (deleted)']
+        : [`/dev/dma_heap/${exporter}`];
+    const open = meanwhile.map((path) => kernel.open(pid, path));
+    try {
+      return kernel.exportBuffer(pid, {exporter, sizeBytes});
+    } finally {
+      for (const fd of open) kernel.close(pid, fd);
+    }
+  }
+
+  private drm(actor: Actor): number {
+    return (actor.drmFd ??= this.kernel.openDrm(actor.pid));
+  }
+
+  private close(
+    actor: Actor,
+    holding: Holding,
+    which: 'newest' | 'all' | number,
+  ): Omit<Outcome, 'error'> {
+    const {fds} = holding;
+    const wanted = typeof which === 'number' ? [which] : fds.slice(-1);
+    const closing =
+      which === 'all'
+        ? [...fds].reverse()
+        : wanted.filter((fd) => fds.includes(fd));
+    for (const fd of closing) {
+      this.kernel.close(actor.pid, fd);
+      fds.splice(fds.lastIndexOf(fd), 1);
+    }
+    const fd = closing.at(-1);
+    if (fd === undefined) throw new Refusal('no such descriptor');
+    return {...ofBuffer(holding), fd};
+  }
+
+  private send(from: Actor, to: Actor, label: string): Omit<Outcome, 'error'> {
+    const sent = from.holdings.get(label);
+    const last = sent?.fds.at(-1);
+    if (sent === undefined || last === undefined) throw new Refusal('no fd');
+    // The socket that it comes through is open while it is received.
+    const socket = this.kernel.open(to.pid, '/dev/null');
+    const fd = this.kernel.transfer(from.pid, last, to.pid);
+    this.kernel.close(to.pid, socket);
+    return this.take(to, label, sent.buffer, fd);
+  }
+
+  private sendHold(
+    from: Actor,
+    to: Actor,
+    label: string,
+  ): Omit<Outcome, 'error'> {
+    const sent = from.holdings.get(label);
+    const last = sent?.fds.at(-1);
+    if (sent === undefined || last === undefined) throw new Refusal('no fd');
+    const {kernel, server} = this;
+    const copy = kernel.transfer(from.pid, last, server);
+    const [end, fd] = kernel.socketPair(server, to.pid);
+    kernel.sendFds(server, end, [copy]);
+    kernel.close(server, copy);
+    kernel.close(server, end);
+    to.inboxes.push({fd, label, buffer: sent.buffer});
+    return {};
+  }
+
+  private receive(actor: Actor, label: string): Omit<Outcome, 'error'> {
+    const index = actor.inboxes.findIndex((each) => each.label === label);
+    const inbox = actor.inboxes[index];
+    if (inbox === undefined) throw new Refusal('not in flight to it');
+    const [fd] = this.kernel.receiveFds(actor.pid, inbox.fd);
+    if (fd === undefined) throw new Refusal('nothing came');
+    this.kernel.close(actor.pid, inbox.fd);
+    // The last one takes its place, as in the puppet's array.
+    const last = actor.inboxes.pop();
+    if (last !== undefined && last !== inbox) actor.inboxes[index] = last;
+    return this.take(actor, label, inbox.buffer, fd);
+  }
+
+  private take(
+    actor: Actor,
+    label: string,
+    buffer: DmaBuf,
+    fd: number,
+  ): Omit<Outcome, 'error'> {
+    let holding = actor.holdings.get(label);
+    if (holding === undefined) {
+      holding = {
+        label,
+        buffer,
+        fds: [],
+        mappings: [],
+        import: undefined,
+        thread: undefined,
+      };
+      actor.holdings.set(label, holding);
+    }
+    holding.fds.push(fd);
+    return {...ofBuffer(holding), fd};
+  }
+
+  private map(
+    actor: Actor,
+    holding: Holding,
+    fd: number,
+    options: {
+      readonly offset: number;
+      readonly length: number | undefined;
+      readonly writable: boolean;
+    },
+  ): Omit<Outcome, 'error'> {
+    const {offset, writable} = options;
+    const length = options.length ?? holding.buffer.sizeBytes - offset;
+    // The puppet first reserves the addresses, with a page on either side.
+    if (length < 0 || length > ADDRESS_SPACE_BYTES) {
+      throw new HostError('ENOMEM');
+    }
+    const address = this.kernel.mmap(actor.pid, fd, {
+      offset,
+      length,
+      ...(writable ? {} : {protection: PROT_READ}),
+    });
+    holding.mappings.push({address, length, vmas: 1});
+    return ofBuffer(holding);
+  }
+
+  private split(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
+    const mapping = splittable(holding);
+    const second = mapping.address + PAGE_SIZE;
+    this.kernel.mprotect(actor.pid, second, PAGE_SIZE, PROT_READ);
+    mapping.vmas = 3;
+    return ofBuffer(holding);
+  }
+
+  private punch(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
+    const mapping = splittable(holding);
+    this.kernel.munmap(actor.pid, mapping.address + PAGE_SIZE, PAGE_SIZE);
+    mapping.vmas = 2;
+    return ofBuffer(holding);
+  }
+
+  private unmapAll(actor: Actor, holding: Holding): void {
+    for (const {address, length} of holding.mappings.splice(0)) {
+      this.kernel.munmap(actor.pid, address, length);
+    }
+  }
+
+  private dropImport(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
+    if (holding.import === undefined) throw new Refusal('not imported');
+    this.kernel.drmCloseHandle(actor.pid, this.drm(actor), holding.import);
+    holding.import = undefined;
+    return ofBuffer(holding);
+  }
+
+  private startThread(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
+    const fd = holding.fds.at(-1);
+    if (holding.thread !== undefined) throw new Refusal('one already');
+    const {kernel} = this;
+    const {pid} = actor;
+    const tid = kernel.startThread(pid, {
+      comm: 'private-fds',
+      unshareFiles: true,
+    });
+    for (const other of kernel.vfs.list(`/proc/${pid}/task/${tid}/fd`)) {
+      if (Number(other) !== fd) kernel.close(tid, Number(other));
+    }
+    holding.thread = tid;
+    this.labelOfThread.set(tid, holding.label);
+    return {};
+  }
+
+  private endThread(holding: Holding): Omit<Outcome, 'error'> {
+    if (holding.thread === undefined) throw new Refusal('no such thread');
+    this.kernel.endThread(holding.thread);
+    holding.thread = undefined;
+    return ofBuffer(holding);
+  }
+
+  /** Forgets holdings that hold nothing any more. */
+  private tidy(): void {
+    for (const {holdings} of this.actors.values()) {
+      for (const [label, {fds, mappings, import: imported, thread}] of [
+        ...holdings,
+      ]) {
+        const held = fds.length + mappings.length > 0;
+        if (!held && imported === undefined && thread === undefined) {
+          holdings.delete(label);
+        }
+      }
+    }
+  }
+}
+
+function ofBuffer({buffer}: Holding): Omit<Outcome, 'error'> {
+  return {inode: buffer.inode, sizeBytes: BigInt(buffer.sizeBytes)};
+}
+
+function splittable({mappings}: Holding): Mapping {
+  const found = mappings.find(
+    ({vmas, length}) => vmas === 1 && length >= 3 * PAGE_SIZE,
+  );
+  if (found === undefined) throw new Refusal('no mapping of three pages');
+  return found;
+}
+
+function checkLength(text: RawText, maximum = MAX_TEXT_BYTES): void {
+  if (text.length > maximum) throw new Refusal('too long');
+}

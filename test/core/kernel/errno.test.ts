@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+import {describe, expect, it} from 'vitest';
+import {
+  DMA_BUF_GET_NAME,
+  DMA_BUF_IOCTL_SYNC,
+  DMA_BUF_SET_NAME,
+  DMA_BUF_SET_NAME_A,
+  DMA_BUF_SET_NAME_B,
+} from '../../../src/core/kernel/dma_buf_ioctl.js';
+import {MAX_OPEN_FILES} from '../../../src/core/kernel/fd_table.js';
+import {ERRNO, KernelError} from '../../../src/core/kernel/kernel_error.js';
+import {O_RDONLY} from '../../../src/core/kernel/open_file.js';
+import {
+  PROFILE_NAMES,
+  UnknownProfileError,
+  kernelProfile,
+} from '../../../src/core/kernel/profile.js';
+import {SimulatedKernel} from '../../../src/core/kernel/simulated_kernel.js';
+import {dumpKernel} from './kernel_dump.js';
+
+interface Stage {
+  kernel: SimulatedKernel;
+  pid: number;
+  /** A buffer of two pages. */
+  fd: number;
+  /** No dma-buf. */
+  other: number;
+}
+
+function stage(profile = '6.12'): Stage {
+  const kernel = new SimulatedKernel({
+    profile: kernelProfile(profile),
+    seed: 3,
+  });
+  const pid = kernel.spawn({});
+  const other = kernel.open(pid, '/dev/null');
+  const fd = kernel.exportBuffer(pid, {exporter: 'system', sizeBytes: 8192});
+  return {kernel, pid, fd, other};
+}
+
+/** 0, or the errno's name; nothing may have changed then. */
+function outcome({kernel}: Stage, call: () => unknown): string {
+  const before = dumpKernel(kernel);
+  try {
+    call();
+    return '0';
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    expect(error.message.startsWith(`${error.errno}: `)).toBe(true);
+    expect(error.errnoNumber).toBe(ERRNO[error.errno]);
+    expect(dumpKernel(kernel)).toBe(before);
+    return error.errno;
+  }
+}
+
+describe('DMA_BUF_SET_NAME', () => {
+  it.each([
+    ['31 bytes', 'x'.repeat(31), '0'],
+    ['32 bytes', 'x'.repeat(32), 'EINVAL'],
+    ['far more', 'x'.repeat(4096), 'EINVAL'],
+    ['nothing', '', '0'],
+    ['what follows a NUL', `ab\0${'x'.repeat(40)}`, '0'],
+    ['a bad pointer', undefined, 'EFAULT'],
+  ])('answers to %s', (_, name, errno) => {
+    const s = stage();
+    expect(outcome(s, () => s.kernel.setName(s.pid, s.fd, name))).toBe(errno);
+  });
+
+  it('ends the name at its NUL', () => {
+    const {kernel, pid, fd} = stage();
+    kernel.setName(pid, fd, 'ab\0cd');
+    expect(kernel.vfs.readlink(`/proc/${pid}/fd/${fd}`)).toBe('/dmabuf:ab');
+  });
+
+  it('tells a name never set from an empty one', () => {
+    const {kernel, pid, fd} = stage();
+    const fdinfo = (): string => kernel.vfs.read(`/proc/${pid}/fdinfo/${fd}`);
+    expect(fdinfo().endsWith('exp_name:\tsystem\n')).toBe(true);
+    kernel.setName(pid, fd, '');
+    expect(fdinfo().endsWith('exp_name:\tsystem\nname:\t\n')).toBe(true);
+  });
+
+  // Kernel: while no device is attached; while one is; SET_NAME_A.
+  it.each([
+    ['rfc-v1', '0', '0', 'ENOTTY'],
+    ['5.3', '0', 'EBUSY', 'ENOTTY'],
+    ['5.10', '0', 'EBUSY', '0'],
+    ['5.15', '0', 'EBUSY', '0'],
+    ['6.1', '0', '0', '0'],
+    ['6.12', '0', '0', '0'],
+    ['7.x', '0', '0', '0'],
+  ])('on %s', (profile, alone, attached, compatible) => {
+    const s = stage(profile);
+    const {kernel, pid, fd} = s;
+    const set = (request: number): string =>
+      outcome(s, () => kernel.ioctl(pid, fd, request, 'name'));
+    expect(set(DMA_BUF_SET_NAME)).toBe(alone);
+    expect(set(DMA_BUF_SET_NAME_B)).toBe(alone);
+    expect(set(DMA_BUF_SET_NAME_A)).toBe(compatible);
+    const display = kernel.newImporter('display');
+    const handle = display.import(kernel.bufferOf(pid, fd));
+    expect(set(DMA_BUF_SET_NAME)).toBe(attached);
+    // A bad name is refused before the device is asked for.
+    expect(outcome(s, () => kernel.setName(pid, fd, 'x'.repeat(32)))).toBe(
+      'EINVAL',
+    );
+    display.release(handle);
+    expect(set(DMA_BUF_SET_NAME)).toBe(alone);
+  });
+});
+
+describe('other requests', () => {
+  it.each(PROFILE_NAMES)('DMA_BUF_GET_NAME on %s', (profile) => {
+    const s = stage(profile);
+    const {kernel, pid, fd} = s;
+    const get = (): unknown => kernel.ioctl(pid, fd, DMA_BUF_GET_NAME, '');
+    if (profile !== 'rfc-v1') {
+      expect(outcome(s, get)).toBe('ENOTTY');
+      return;
+    }
+    expect(get()).toBe('');
+    kernel.setName(pid, fd, 'n1');
+    expect(get()).toBe('n1');
+    expect(
+      outcome(s, () => kernel.ioctl(pid, fd, DMA_BUF_GET_NAME, undefined)),
+    ).toBe('EFAULT');
+  });
+
+  it.each([
+    [1, '0'],
+    [3 | 4, '0'],
+    [0, 'EINVAL'],
+    [4, 'EINVAL'],
+    [8, 'EINVAL'],
+  ])('DMA_BUF_IOCTL_SYNC with flags %i', (flags, errno) => {
+    const s = stage();
+    const sync = (): unknown =>
+      s.kernel.ioctl(s.pid, s.fd, DMA_BUF_IOCTL_SYNC, {flags});
+    expect(outcome(s, sync)).toBe(errno);
+  });
+
+  // Kernel, flags.
+  it.each([
+    ['5.15', 1, 'ENOTTY'],
+    ['6.1', 1, '0'],
+    ['6.1', 3, '0'],
+    ['6.1', 0, 'EINVAL'],
+    ['6.1', 4, 'EINVAL'],
+  ])(
+    'DMA_BUF_IOCTL_EXPORT_SYNC_FILE on %s with %i',
+    (profile, flags, errno) => {
+      const s = stage(profile);
+      const {kernel, pid, fd} = s;
+      expect(outcome(s, () => kernel.exportSyncFile(pid, fd, flags))).toBe(
+        errno,
+      );
+      const links = kernel.vfs
+        .list(`/proc/${pid}/fd`)
+        .map((open) => kernel.vfs.readlink(`/proc/${pid}/fd/${open}`));
+      expect(links.includes('anon_inode:sync_file')).toBe(errno === '0');
+    },
+  );
+
+  it('are unknown', () => {
+    const s = stage();
+    expect(outcome(s, () => s.kernel.ioctl(s.pid, s.fd, 0x6299, ''))).toBe(
+      'ENOTTY',
+    );
+    expect(outcome(s, () => s.kernel.setName(s.pid, s.other, 'x'))).toBe(
+      'ENOTTY',
+    );
+    expect(outcome(s, () => s.kernel.setName(s.pid, 99, 'x'))).toBe('EBADF');
+  });
+});
+
+describe('misuse', () => {
+  const cases: [string, (s: Stage) => unknown, string][] = [
+    ['close a closed fd', (s) => s.kernel.close(s.pid, 99), 'EBADF'],
+    ['close for nobody', (s) => s.kernel.close(4000, 0), 'ESRCH'],
+    ['dup a closed fd', (s) => s.kernel.dup(s.pid, 99), 'EBADF'],
+    [
+      'dup above the limit',
+      (s) => s.kernel.dup(s.pid, s.fd, {lowest: 1e9}),
+      'EINVAL',
+    ],
+    ['dup2 above the limit', (s) => s.kernel.dup2(s.pid, s.fd, 1e9), 'EBADF'],
+    [
+      'map beyond the end',
+      (s) => s.kernel.mmap(s.pid, s.fd, {length: 12288}),
+      'EINVAL',
+    ],
+    [
+      'map from the end on',
+      (s) => s.kernel.mmap(s.pid, s.fd, {offset: 8192, length: 1}),
+      'EINVAL',
+    ],
+    ['map nothing', (s) => s.kernel.mmap(s.pid, s.fd, {length: 0}), 'EINVAL'],
+    [
+      'map at an odd offset',
+      (s) => s.kernel.mmap(s.pid, s.fd, {offset: 12}),
+      'EINVAL',
+    ],
+    ['map what is no dma-buf', (s) => s.kernel.mmap(s.pid, s.other), 'EINVAL'],
+    ['unmap an odd address', (s) => s.kernel.munmap(s.pid, 12, 4096), 'EINVAL'],
+    ['unmap no length', (s) => s.kernel.munmap(s.pid, 4096, 0), 'EINVAL'],
+    ['unmap nothing', (s) => s.kernel.munmap(s.pid, 4096, 4096), '0'],
+    ['seek to the end', (s) => s.kernel.seek(s.pid, s.fd, 0, 'end'), '0'],
+    ['seek to the start', (s) => s.kernel.seek(s.pid, s.fd, 0, 'set'), '0'],
+    [
+      'seek into the middle',
+      (s) => s.kernel.seek(s.pid, s.fd, 1, 'set'),
+      'EINVAL',
+    ],
+    [
+      'seek before the end',
+      (s) => s.kernel.seek(s.pid, s.fd, -1, 'end'),
+      'EINVAL',
+    ],
+    [
+      'seek from here',
+      (s) => s.kernel.seek(s.pid, s.fd, 0, 'current'),
+      'EINVAL',
+    ],
+    [
+      'export nothing',
+      (s) => s.kernel.exportBuffer(s.pid, {exporter: 'system', sizeBytes: 0}),
+      'EINVAL',
+    ],
+    [
+      'export a fraction',
+      (s) => s.kernel.exportBuffer(s.pid, {exporter: 'system', sizeBytes: 0.5}),
+      'EINVAL',
+    ],
+    [
+      'export too much',
+      (s) =>
+        s.kernel.exportBuffer(s.pid, {exporter: 'system', sizeBytes: 2 ** 45}),
+      'ENOMEM',
+    ],
+    [
+      'export from nowhere',
+      (s) => s.kernel.exportBuffer(s.pid, {exporter: '', sizeBytes: 1}),
+      'ENOENT',
+    ],
+    [
+      'export under a long name',
+      (s) =>
+        s.kernel.exportBuffer(s.pid, {
+          exporter: 'system',
+          sizeBytes: 1,
+          name: 'x'.repeat(32),
+        }),
+      'EINVAL',
+    ],
+    [
+      'send over no socket',
+      (s) => s.kernel.sendFds(s.pid, s.other, [s.fd]),
+      'ENOTSOCK',
+    ],
+    [
+      'receive from no socket',
+      (s) => s.kernel.receiveFds(s.pid, s.other),
+      'ENOTSOCK',
+    ],
+    ['end init', (s) => s.kernel.exit(1), 'EPERM'],
+    ['reap the living', (s) => s.kernel.reap(s.pid), 'ECHILD'],
+    ['end the main thread alone', (s) => s.kernel.endThread(s.pid), 'EINVAL'],
+    ['spawn without parent', (s) => s.kernel.spawn({parent: 4000}), 'ESRCH'],
+    [
+      'import no GEM',
+      (s) => s.kernel.drmImport(s.pid, s.other, s.fd),
+      'ENOTTY',
+    ],
+  ];
+
+  it.each(cases)('%s', (_, call, errno) => {
+    const s = stage();
+    expect(outcome(s, () => call(s))).toBe(errno);
+  });
+
+  it('of sockets', () => {
+    const s = stage();
+    const {kernel, pid, fd} = s;
+    const [near, far] = kernel.socketPair(pid);
+    expect(outcome(s, () => kernel.receiveFds(pid, far))).toBe('EAGAIN');
+    expect(outcome(s, () => kernel.sendFds(pid, near, []))).toBe('EINVAL');
+    expect(outcome(s, () => kernel.sendFds(pid, near, [fd, 99]))).toBe('EBADF');
+    expect(outcome(s, () => kernel.sendFds(pid, near, [far]))).toBe(
+      'EOPNOTSUPP',
+    );
+    kernel.close(pid, far);
+    expect(outcome(s, () => kernel.sendFds(pid, near, [fd]))).toBe('EPIPE');
+  });
+
+  it('of a buffer that may only be read', () => {
+    const s = stage();
+    const {kernel, pid} = s;
+    const fd = kernel.exportBuffer(pid, {
+      exporter: 'system',
+      sizeBytes: 4096,
+      flags: O_RDONLY,
+    });
+    expect(outcome(s, () => kernel.mmap(pid, fd))).toBe('EACCES');
+  });
+
+  it('of secure memory, which nobody maps', () => {
+    const s = stage();
+    const {kernel, pid} = s;
+    const fd = kernel.exportBuffer(pid, {
+      exporter: 'vframe-secure',
+      sizeBytes: 4096,
+    });
+    expect(outcome(s, () => kernel.mmap(pid, fd))).toBe('EINVAL');
+  });
+
+  it('of a kernel thread and a zombie', () => {
+    const s = stage();
+    const {kernel} = s;
+    const thread = kernel.spawn({comm: 'kswapd0', kernelThread: true});
+    expect(outcome(s, () => kernel.fork(thread))).toBe('EPERM');
+    expect(outcome(s, () => kernel.open(thread, '/x'))).toBe('EBADF');
+    const zombie = kernel.spawn({});
+    kernel.exit(zombie, {reap: false});
+    expect(outcome(s, () => kernel.exit(zombie))).toBe('ESRCH');
+    expect(outcome(s, () => kernel.open(zombie, '/x'))).toBe('ESRCH');
+  });
+
+  it('of a full table: nothing is allocated for it', () => {
+    const {kernel, pid, fd} = stage();
+    for (let i = 2; i < MAX_OPEN_FILES; i++) kernel.dup(pid, fd);
+    const count = kernel.dmaBufs.count;
+    for (const call of [
+      () => kernel.dup(pid, fd),
+      () => kernel.exportBuffer(pid, {exporter: 'system', sizeBytes: 1}),
+      () => kernel.socketPair(pid),
+    ]) {
+      expect(call).toThrow(/^EMFILE: /);
+    }
+    expect(kernel.dmaBufs.count).toBe(count);
+    kernel.close(pid, 7);
+    expect(kernel.dup(pid, fd)).toBe(7);
+  });
+
+  it('of the names of kernels', () => {
+    expect(() => kernelProfile('4.19')).toThrow(UnknownProfileError);
+    expect(() => kernelProfile('4.19')).toThrow(/rfc-v1, 5\.3, .*7\.x/);
+  });
+});

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+import {readFileSync} from 'node:fs';
+import {posix, resolve} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import vm from 'node:vm';
+import ts from 'typescript';
+import {beforeAll, describe, expect, it} from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const SPECIFIER = 'perfetto-dmabuf/simulator';
+const ENTRY = resolve(ROOT, 'src/core/simulator.ts');
+const CONFIG = resolve(ROOT, 'test/core/browser/tsconfig.json');
+
+interface Example {
+  readonly title: string;
+  readonly file: string;
+  readonly source: string;
+  readonly prints: string;
+}
+
+/** The programs of docs/simulator.md, each with what it says it prints. */
+const examples: readonly Example[] = [
+  ...readFileSync(resolve(ROOT, 'docs/simulator.md'), 'utf8').matchAll(
+    /```ts\n([^]*?)```\n+```\n([^]*?)```/g,
+  ),
+].map(([, source = '', prints = ''], i) => ({
+  title: `example ${i + 1}`,
+  file: resolve(ROOT, `docs/simulator_example_${i}.ts`),
+  source,
+  prints,
+}));
+
+/** The core as a browser's project has it: types of the DOM, none of Node. */
+function browserProgram(): ts.Program {
+  const {config} = ts.readConfigFile(CONFIG, ts.sys.readFile) as {
+    config: unknown;
+  };
+  const parsed = ts.parseJsonConfigFileContent(
+    config,
+    ts.sys,
+    resolve(CONFIG, '..'),
+  );
+  const options: ts.CompilerOptions = {
+    ...parsed.options,
+    paths: {[SPECIFIER]: [ENTRY]},
+  };
+  const host = ts.createCompilerHost(options);
+  const {readFile, fileExists} = host;
+  const texts = new Map(examples.map(({file, source}) => [file, source]));
+  host.readFile = (file) => texts.get(resolve(file)) ?? readFile(file);
+  host.fileExists = (file) => texts.has(resolve(file)) || fileExists(file);
+  return ts.createProgram(
+    [...parsed.fileNames, ...texts.keys()],
+    options,
+    host,
+  );
+}
+
+/** Runs a program where there is nothing but the language and a console. */
+function runAlone(source: string): string {
+  let printed = '';
+  const context = vm.createContext({
+    console: {
+      log: (...values: unknown[]) => {
+        printed += `${values.map(String).join(' ')}\n`;
+      },
+    },
+  });
+  const modules = new Map<string, {exports: object}>();
+  const load = (file: string): object => {
+    const known = modules.get(file);
+    if (known !== undefined) return known.exports;
+    const module = {exports: {}};
+    modules.set(file, module);
+    evaluate(readFileSync(file, 'utf8'), file, module);
+    return module.exports;
+  };
+  const evaluate = (
+    text: string,
+    file: string,
+    module: {exports: object},
+  ): void => {
+    const {outputText} = ts.transpileModule(text, {
+      compilerOptions: {
+        target: ts.ScriptTarget.ES2022,
+        module: ts.ModuleKind.CommonJS,
+      },
+    });
+    const require = (name: string): object => {
+      if (name === SPECIFIER) return load(ENTRY);
+      if (!name.startsWith('.')) throw new Error(`${file} imports ${name}`);
+      const target = posix.join(posix.dirname(file), name);
+      return load(target.replace(/\.js$/, '.ts'));
+    };
+    const wrapped = `(function (require, module, exports) {${outputText}\n})`;
+    const run = vm.runInContext(wrapped, context, {filename: file}) as (
+      ...args: unknown[]
+    ) => void;
+    run(require, module, module.exports);
+  };
+  evaluate(source, 'example.ts', {exports: {}});
+  return printed;
+}
+
+describe('perfetto-dmabuf/simulator', () => {
+  let program: ts.Program;
+  beforeAll(() => {
+    program = browserProgram();
+  });
+
+  it('has examples', () => {
+    expect(examples).toHaveLength(2);
+  });
+
+  it('needs no types but those of a browser', () => {
+    expect(ts.getPreEmitDiagnostics(program).map(toLine)).toEqual([]);
+    const files = program.getSourceFiles().map(({fileName}) => fileName);
+    expect(files).toContain(ENTRY);
+    expect(files.filter((file) => file.includes('@types/node'))).toEqual([]);
+  });
+
+  it.each(examples)('does what docs/simulator.md says: $title', (example) => {
+    expect(runAlone(example.source)).toBe(example.prints);
+  });
+
+  it('plays every scenario without anything of Node', () => {
+    const printed = runAlone(`
+      import {SCENARIOS, startSimulation} from '${SPECIFIER}';
+      for (const {name} of SCENARIOS) {
+        const {kernel} = startSimulation({scenario: name});
+        kernel.advance(1_000_000_000n);
+        const text = kernel.vfs.read('/sys/kernel/debug/dma_buf/bufinfo');
+        console.log(name, text.includes('Total ' + kernel.dmaBufs.count));
+      }
+      console.log(typeof process, typeof Buffer, typeof setTimeout);
+    `);
+    const lines = printed.trimEnd().split('\n');
+    expect(lines.pop()).toBe('undefined undefined undefined');
+    expect(lines).toHaveLength(9);
+    for (const line of lines) expect(line).toMatch(/ true$/);
+  });
+
+  it('tells what is wrong, and goes on', () => {
+    const printed = runAlone(`
+      import {startSimulation} from '${SPECIFIER}';
+      const attempt = (options) => {
+        try {
+          startSimulation(options);
+        } catch (error) {
+          console.log(error.name + ': ' + error.message);
+        }
+      };
+      attempt({scenario: 'tea-break'});
+      attempt({profile: '2.4'});
+      attempt({scale: 1e9});
+      attempt({scale: NaN});
+      attempt({seed: -1});
+      attempt({seed: 0.5});
+      const {kernel} = startSimulation();
+      try {
+        kernel.close(1, 99);
+      } catch (error) {
+        console.log(error.name + ': ' + error.message);
+      }
+      kernel.advance(1_000_000_000n);
+      console.log(kernel.dmaBufs.count > 0);
+    `);
+    expect(printed.trimEnd().split('\n')).toEqual([
+      expect.stringMatching(
+        /^ScenarioError: unknown scenario 'tea-break': one of camera-preview, /,
+      ),
+      expect.stringMatching(
+        /^UnknownProfileError: unknown kernel profile '2.4': one of rfc-v1, /,
+      ),
+      'ScenarioError: scale 1000000000: give a number above 0 and up to 100',
+      'ScenarioError: scale NaN: give a number above 0 and up to 100',
+      'ScenarioError: seed -1: give an integer from 0 on',
+      'ScenarioError: seed 0.5: give an integer from 0 on',
+      'KernelError: EBADF: descriptor 99 is not open',
+      'true',
+    ]);
+  });
+});
+
+function toLine({messageText, file, start}: ts.Diagnostic): string {
+  const text = ts.flattenDiagnosticMessageText(messageText, '\n');
+  return `${file?.fileName ?? ''}:${start ?? ''}: ${text}`;
+}

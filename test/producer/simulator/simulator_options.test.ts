@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import {join} from 'node:path';
+import {describe, expect, it} from 'vitest';
+import {SCENARIOS} from '../../../src/core/kernel/index.js';
+import {openSimulatedDevice} from '../../../src/producer/device/simulated_device.js';
+import {readRecording} from '../../../src/producer/trace/index.js';
+import {runCli} from '../cli/fake_io.js';
+import {temporaryFolder} from '../trace/temporary.js';
+
+const folder = temporaryFolder();
+
+describe('perfetto-dmabuf scenarios', () => {
+  it('lists them with story, seed and duration', async () => {
+    const ran = await runCli(['scenarios']);
+    expect(ran).toMatchObject({code: 0, stderr: ''});
+    const [titles = '', ...lines] = ran.stdout.trimEnd().split('\n');
+    expect(titles.split(/ +/)).toEqual([
+      'SCENARIO',
+      'SECONDS',
+      'SEED',
+      'STORY',
+    ]);
+    expect(lines).toHaveLength(SCENARIOS.length);
+    for (const [i, {name, story, seed}] of SCENARIOS.entries()) {
+      expect(lines[i]).toMatch(new RegExp(`^${name} +\\d+ +${seed} `));
+      expect(lines[i]?.endsWith(story)).toBe(true);
+    }
+  });
+
+  it('lists them for programs', async () => {
+    const ran = await runCli(['scenarios', '--format', 'json']);
+    expect(JSON.parse(ran.stdout)).toEqual({
+      scenarios: SCENARIOS.map(({name, story, seed, durationNs}) => ({
+        name,
+        story,
+        seed,
+        durationSeconds: Number(durationNs / 1_000_000_000n),
+      })),
+    });
+  });
+
+  it('keeps to the width of a terminal', async () => {
+    const ran = await runCli(['scenarios'], {columns: 80});
+    for (const line of ran.stdout.split('\n')) {
+      expect(line.length).toBeLessThanOrEqual(80);
+    }
+  });
+});
+
+describe('what to simulate', () => {
+  it('is recorded at the speed that is asked for', async () => {
+    const path = join(folder, 'fast.pftrace');
+    const ran = await runCli([
+      ...['record', '--source', 'simulator', '--scenario', 'fd-leak'],
+      ...['--seed', '11', '--scale', '0.5', '--speed', '20'],
+      ...['-d', '6', '-i', '300', '-o', path],
+    ]);
+    expect(ran.code).toBe(0);
+    expect(ran.stderr).toContain('because --source simulator asks for it');
+    const {provenance, beginNs, endNs, buffers} = await readRecording(path);
+    expect(provenance.simulated).toBe(true);
+    expect(provenance.device).toBe('simulator: fd-leak, seed 11, scale 0.5');
+    // Six simulated seconds, in which the app began to leak, took 0.3 s; in
+    // real time nothing at all would have happened.
+    expect(Number(endNs - beginNs) / 1e9).toBeGreaterThan(2);
+    const leaked = buffers.filter(({names}) =>
+      names.includes('ImageReader-1024x768f1'),
+    );
+    expect(leaked.length).toBeGreaterThan(3);
+  });
+
+  it('is dumped as far into the story as is asked for', async () => {
+    const count = async (at: string): Promise<number> => {
+      const ran = await runCli([
+        ...['dump', '--scenario', 'mapped-growth', '--at', at],
+        ...['--by', 'name', '--format', 'csv'],
+      ]);
+      expect(ran.code).toBe(0);
+      expect(ran.stderr).toContain('because --scenario asks for it');
+      const [header = [], ...rows] = ran.stdout
+        .split('\n')
+        .map((line) => line.split(','));
+      const row = rows.find(([name]) => name === 'nn-tensor') ?? [];
+      return Number(row[header.indexOf('buffers')] ?? 0);
+    };
+    expect(await count('0')).toBe(0);
+    const early = await count('5');
+    expect(early).toBeGreaterThan(0);
+    expect(await count('15')).toBeGreaterThan(early);
+  });
+
+  it.each([
+    ['5.3', '5.3'],
+    ['5.15', '5.15'],
+    ['7.x', '7.3'],
+  ])('runs the kernel %s', async (profile, release) => {
+    const ran = await runCli(['dump', '--profile', profile, '--at', '2']);
+    expect(ran.stderr).toContain('because --profile asks for it');
+    expect(ran.code).toBe(0);
+    const doctor = await runCli(['doctor', '--profile', profile]);
+    expect(doctor.stdout).toMatch(new RegExp(`Kernel: +${release}\\.`));
+  });
+
+  it('may be a kernel that cannot be recorded', async () => {
+    const ran = await runCli(['dump', '--profile', 'rfc-v1']);
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toMatch(/kernel 5\.0\S* is too old: before 5\.3 all /);
+  });
+
+  it.each([
+    ['--scenario', 'nope', /'nope' is invalid\. Allowed choices are camera-/],
+    ['--scale', '0', /Give a scale from 0\.01 to 100/],
+    ['--scale', '1e9', /Give a scale from 0\.01 to 100/],
+    ['--seed', '-1', /Give a seed from 0 to 9007199254740991/],
+    ['--seed', '9007199254740993', /Give a seed from 0 to 9007199254740991/],
+    ['--speed', '0', /Give a speed from 0\.01 to 1000/],
+    ['--speed', 'Infinity', /Give a speed from 0\.01 to 1000/],
+    ['--profile', '2.4', /'2\.4' is invalid\. Allowed choices are rfc-v1/],
+    ['--at', '1e9', /Give seconds from 0 to 3600/],
+  ])('is refused in one line: %s %s', async (flag, value, expected) => {
+    for (const command of ['record', 'dump', 'doctor']) {
+      const ran = await runCli([command, flag, value]);
+      expect(ran.code).toBe(2);
+      expect(ran.stdout).toBe('');
+      expect(ran.stderr.trimEnd().split('\n')).toHaveLength(1);
+      expect(ran.stderr).toMatch(expected);
+    }
+  });
+
+  it.each([
+    [
+      ['--source', 'device', '--seed', '1'],
+      '--seed is for the simulator, --source device for a device',
+    ],
+    [
+      ['-s', 'SERIAL', '--scenario', 'fd-leak'],
+      '--scenario is for the simulator, -s SERIAL for a device',
+    ],
+  ])('is a mistake for a device: %j', async (flags, expected) => {
+    const ran = await runCli(['dump', ...flags]);
+    expect(ran).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `perfetto-dmabuf: ${expected}: leave one of the two out\n`,
+    });
+  });
+});
+
+describe('openSimulatedDevice', () => {
+  it.each([
+    [{speed: 0}, 'speed 0: give a number from 0.01 to 1000'],
+    [{speed: NaN}, 'speed NaN: give a number from 0.01 to 1000'],
+    [{at: -1}, 'at -1 s: give a number from 0 on'],
+    [{at: Infinity}, 'at Infinity s: give a number from 0 on'],
+    [{scale: 101}, 'scale 101: give a number above 0 and up to 100'],
+  ])('refuses %o', (options, message) => {
+    expect(() => openSimulatedDevice(options)).toThrow(message);
+  });
+});
