@@ -89,7 +89,7 @@ both() { R=$( { E=$("$@" 2>&1 >&3 3>&-); } 3>&1; put "-$K $?"; put "$E"); }
 walk() { both find -L $W -maxdepth 1 -size +0c ! -type f ! -type d -printf '%i' -print; }
 do_clock() { now; A=$T; read -r U <$P/uptime; now; slurp $P/$$/stat
   R="$A ${D}{U%% *} $T$NL$R"; }
-do_tick() { O=; M=; N=0; J=0; read -r U I <$P/uptime; V=$U; now; A=$T; Z=$T
+do_tick() { O=; N=0; J=0; now; A=$T; read -r V I <$P/uptime; now; Z=$T
   while [ $N -lt 3 ] && [ $J -lt 4000 ]; do
     J=$((J+1)); read -r U I <$P/uptime; now
     case $U in
