@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import {changedKeys} from '../model/delta_map.js';
 import type {DmaBuf} from '../model/dma_buf.js';
-import type {ProcessHoldings, Snapshot} from '../model/snapshot.js';
+import type {Holding, ProcessHoldings, Snapshot} from '../model/snapshot.js';
 import type {RawText} from '../model/text.js';
 import type {
   Accounting,
@@ -21,7 +22,10 @@ interface References {
   readonly pids: Set<number>;
 }
 
+type Holdings = ReadonlyMap<bigint, Holding>;
+
 const NO_REFERENCES: References = {fdRefs: 0, mapRefs: 0, pids: new Set()};
+const NO_HOLDINGS: Holdings = new Map();
 
 /**
  * Adds up the snapshots of a recording, one after the other. What it costs
@@ -32,6 +36,8 @@ const NO_REFERENCES: References = {fdRefs: 0, mapRefs: 0, pids: new Set()};
 export class Accountant {
   private readonly references = new Map<bigint, References>();
   private readonly buffers = new Map<bigint, BufferAccount>();
+  /** Of the snapshot before. */
+  private known: ReadonlyMap<bigint, DmaBuf> = new Map();
   private readonly processes = new Map<number, ProcessAccount>();
   private readonly total = emptySum();
   private readonly held = emptySum();
@@ -74,35 +80,59 @@ export class Accountant {
     changedInodes: Set<bigint>,
   ): void {
     for (const [pid, {holdings}] of this.processes) {
-      if (snapshot.processes.get(pid) === holdings) continue;
-      this.count(holdings, -1, changedInodes);
+      if (snapshot.processes.has(pid)) continue;
+      this.count(pid, holdings.holdings, NO_HOLDINGS, changedInodes);
       this.processes.delete(pid);
     }
-    for (const [pid, holdings] of snapshot.processes) {
-      if (this.processes.has(pid)) continue;
-      this.count(holdings, 1, changedInodes);
+    for (const [pid, after] of snapshot.processes) {
+      const account = this.processes.get(pid);
+      const before = account?.holdings;
+      if (before === after) continue;
+      if (account !== undefined && holdsTheSame(account.holdings, after)) {
+        this.processes.set(pid, {...account, holdings: after});
+        continue;
+      }
+      const {holdings = NO_HOLDINGS} = before ?? {};
+      this.count(pid, holdings, after.holdings, changedInodes);
       changedPids.add(pid);
     }
   }
 
+  /** Puts what a process holds now in the place of what it held. */
   private count(
-    {process, holdings}: ProcessHoldings,
-    sign: 1 | -1,
+    pid: number,
+    before: Holdings,
+    after: Holdings,
     changedInodes: Set<bigint>,
   ): void {
-    for (const [inode, {fdRefs, mapRefs}] of holdings) {
-      let refs = this.references.get(inode);
-      if (refs === undefined) {
-        refs = {fdRefs: 0, mapRefs: 0, pids: new Set()};
-        this.references.set(inode, refs);
-      }
-      refs.fdRefs += sign * fdRefs;
-      refs.mapRefs += sign * mapRefs;
-      if (sign > 0) refs.pids.add(process.pid);
-      else refs.pids.delete(process.pid);
+    if (before === after) return;
+    for (const [inode, holding] of after) {
+      const known = before.get(inode);
+      if (known === holding) continue;
+      const refs = this.referencesOf(inode);
+      refs.fdRefs += holding.fdRefs - (known?.fdRefs ?? 0);
+      refs.mapRefs += holding.mapRefs - (known?.mapRefs ?? 0);
+      refs.pids.add(pid);
+      changedInodes.add(inode);
+    }
+    for (const [inode, {fdRefs, mapRefs}] of before) {
+      if (after.has(inode)) continue;
+      const refs = this.referencesOf(inode);
+      refs.fdRefs -= fdRefs;
+      refs.mapRefs -= mapRefs;
+      refs.pids.delete(pid);
       if (refs.pids.size === 0) this.references.delete(inode);
       changedInodes.add(inode);
     }
+  }
+
+  private referencesOf(inode: bigint): References {
+    let refs = this.references.get(inode);
+    if (refs === undefined) {
+      refs = {fdRefs: 0, mapRefs: 0, pids: new Set()};
+      this.references.set(inode, refs);
+    }
+    return refs;
   }
 
   private updateBuffers(
@@ -110,12 +140,10 @@ export class Accountant {
     changedPids: Set<number>,
     changedInodes: Set<bigint>,
   ): void {
-    for (const [inode, buffer] of snapshot.buffers) {
-      if (this.buffers.get(inode)?.buffer !== buffer) changedInodes.add(inode);
+    for (const inode of changedKeys(this.known, snapshot.buffers)) {
+      changedInodes.add(inode);
     }
-    for (const inode of this.buffers.keys()) {
-      if (!snapshot.buffers.has(inode)) changedInodes.add(inode);
-    }
+    this.known = snapshot.buffers;
     for (const inode of changedInodes) {
       const before = this.buffers.get(inode);
       const refs = this.references.get(inode) ?? NO_REFERENCES;
@@ -177,6 +205,16 @@ export class Accountant {
       unknownSizes,
     };
   }
+}
+
+/** Read again, or described better, but with nothing else to add up. */
+function holdsTheSame(a: ProcessHoldings, b: ProcessHoldings): boolean {
+  return (
+    a.holdings === b.holdings &&
+    a.readState === b.readState &&
+    a.kernelRssBytes === b.kernelRssBytes &&
+    a.kernelPssBytes === b.kernelPssBytes
+  );
 }
 
 function accountBuffer(

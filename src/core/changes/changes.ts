@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {changedKeys} from '../model/delta_map.js';
 import {sameName, type DmaBuf} from '../model/dma_buf.js';
 import type {Process} from '../model/process.js';
 import type {Holding, ProcessHoldings, Snapshot} from '../model/snapshot.js';
@@ -68,18 +69,18 @@ function compareBuffers(
   after: Snapshot,
   changes: {allocated: DmaBuf[]; freed: DmaBuf[]; renamed: Renamed[]},
 ): void {
-  for (const [inode, buffer] of after.buffers) {
-    const earlier = before?.buffers.get(inode);
-    if (earlier === buffer) continue;
-    if (earlier?.generation !== buffer.generation) {
+  const earlierBuffers = before?.buffers ?? new Map<bigint, DmaBuf>();
+  for (const inode of changedKeys(earlierBuffers, after.buffers)) {
+    const earlier = earlierBuffers.get(inode);
+    const buffer = after.buffers.get(inode);
+    if (buffer === undefined) {
+      if (earlier !== undefined) changes.freed.push(earlier);
+    } else if (earlier?.generation !== buffer.generation) {
       if (earlier !== undefined) changes.freed.push(earlier);
       changes.allocated.push(buffer);
     } else if (!sameName(earlier.name, buffer.name)) {
       changes.renamed.push({before: earlier, after: buffer});
     }
-  }
-  for (const [inode, buffer] of before?.buffers ?? []) {
-    if (!after.buffers.has(inode)) changes.freed.push(buffer);
   }
 }
 
@@ -133,12 +134,14 @@ function compareHoldings(
   const {process} = later;
   for (const [inode, holding] of earlier.holdings) {
     const now = later.holdings.get(inode);
+    if (now === holding) continue;
     if (now?.buffer.generation !== holding.buffer.generation) {
       changes.released.push({process, holding});
     }
   }
   for (const [inode, holding] of later.holdings) {
     const then = earlier.holdings.get(inode);
+    if (then === holding) continue;
     if (then?.buffer.generation !== holding.buffer.generation) {
       changes.acquired.push({process, holding});
     } else if (

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export * from './delta_map.js';
 export * from './dma_buf.js';
 export * from './process.js';
 export * from './provenance.js';

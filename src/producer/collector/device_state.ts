@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  DeltaMap,
   sameName,
   type BufferName,
   type DmaBuf,
@@ -33,6 +34,10 @@ export const MAIN_TABLE = 'fd';
 
 interface TrackedBuffer {
   buffer: DmaBuf;
+  /** fds and mappings in all processes. */
+  refs: number;
+  /** Number of the last complete list that had it. */
+  list: number;
   /** As the list printed it last; undefined: no list told. */
   listName: BufferName | undefined;
   /** In the kernel's list when it was last read. */
@@ -58,7 +63,10 @@ export interface TrackedProcess {
   kernelRssBytes: bigint | undefined;
   kernelPssBytes: bigint | undefined;
   asOfNs: bigint;
+  /** As it was shown last. */
   view: ProcessHoldings | undefined;
+  /** Something about it is not as it was shown. */
+  stale: boolean;
 }
 
 interface References {
@@ -97,6 +105,17 @@ export class DeviceState {
    */
   private readonly asked = new Set<bigint>();
   readonly processes = new Map<number, TrackedProcess>();
+  /** Other references, or new, since buffers were last retired. */
+  private readonly touched = new Set<bigint>();
+  /** Buffers without a reference by a process. */
+  private readonly unheld = new Set<bigint>();
+  /** Buffers whose name is missing or in doubt, and was not asked for. */
+  private readonly nameless = new Set<bigint>();
+  /** What is different in the next snapshot. */
+  private readonly changed = new Map<bigint, DmaBuf | undefined>();
+  private shown = DeltaMap.empty<bigint, DmaBuf>();
+  /** Number of complete lists so far. */
+  private lists = 0;
 
   constructor(private readonly options: DeviceStateOptions) {}
 
@@ -123,6 +142,7 @@ export class DeviceState {
       kernelPssBytes: undefined,
       asOfNs: nowNs,
       view: undefined,
+      stale: true,
     };
     this.processes.set(pid, tracked);
     return tracked;
@@ -151,33 +171,48 @@ export class DeviceState {
       return;
     }
     tracked.process = process;
-    tracked.view = undefined;
+    tracked.stale = true;
   }
 
   /** Replaces one descriptor table of a process. */
   setTable(tracked: TrackedProcess, table: string, fds: FdTable): void {
     const before = tracked.tables.get(table);
-    if (before !== undefined && sameTable(before, fds)) return;
-    for (const inode of before?.values() ?? []) {
+    let changed = false;
+    // What is new comes first: a buffer that got another fd stays held.
+    for (const [fd, inode] of fds) {
+      if (before?.get(fd) === inode) continue;
+      changed = true;
+      this.count(inode, tracked.pid, 1, 0);
+    }
+    for (const [fd, inode] of before ?? []) {
+      if (fds.get(fd) === inode) continue;
+      changed = true;
       this.count(inode, tracked.pid, -1, 0);
     }
-    for (const inode of fds.values()) this.count(inode, tracked.pid, 1, 0);
+    if (!changed) return;
     if (fds.size === 0) tracked.tables.delete(table);
     else tracked.tables.set(table, fds);
-    tracked.view = undefined;
+    tracked.stale = true;
   }
 
   /** Replaces the mappings of a process. */
   setMaps(tracked: TrackedProcess, maps: ReadonlyMap<bigint, MapRefs>): void {
-    if (sameMaps(tracked.maps, maps)) return;
-    for (const [inode, {refs}] of tracked.maps) {
+    const before = tracked.maps;
+    let changed = false;
+    for (const [inode, {refs, bytes}] of maps) {
+      const known = before.get(inode);
+      if (known?.refs === refs && known.bytes === bytes) continue;
+      changed = true;
+      this.count(inode, tracked.pid, 0, refs - (known?.refs ?? 0));
+    }
+    for (const [inode, {refs}] of before) {
+      if (maps.has(inode)) continue;
+      changed = true;
       this.count(inode, tracked.pid, 0, -refs);
     }
-    for (const [inode, {refs}] of maps) {
-      this.count(inode, tracked.pid, 0, refs);
-    }
+    if (!changed) return;
     tracked.maps = maps;
-    tracked.view = undefined;
+    tracked.stale = true;
   }
 
   private count(inode: bigint, pid: number, fds: number, maps: number): void {
@@ -192,6 +227,16 @@ export class DeviceState {
     if (held > 0) refs.pids.set(pid, held);
     else refs.pids.delete(pid);
     if (refs.pids.size === 0) this.references.delete(inode);
+    const buffer = this.buffers.get(inode);
+    if (buffer === undefined) return;
+    buffer.refs = refs.fds + refs.maps;
+    this.touch(inode, buffer);
+  }
+
+  private touch(inode: bigint, {refs}: TrackedBuffer): void {
+    this.touched.add(inode);
+    if (refs === 0) this.unheld.add(inode);
+    else this.unheld.delete(inode);
   }
 
   // -- buffers ---------------------------------------------------------------
@@ -214,17 +259,18 @@ export class DeviceState {
   }
 
   /** fds and mappings of a buffer in all processes. */
-  referenceCount(inode: bigint): number {
+  private referenceCount(inode: bigint): number {
     const refs = this.references.get(inode);
     return refs === undefined ? 0 : refs.fds + refs.maps;
   }
 
   /** fileCount minus what processes explain; undefined when not known. */
   unexplained(inode: bigint): bigint | undefined {
-    const count = this.buffers.get(inode)?.buffer.fileCount;
-    return count === undefined
+    const tracked = this.buffers.get(inode);
+    const count = tracked?.buffer.fileCount;
+    return tracked === undefined || count === undefined
       ? undefined
-      : count - BigInt(this.referenceCount(inode));
+      : count - BigInt(tracked.refs);
   }
 
   /**
@@ -233,35 +279,38 @@ export class DeviceState {
    * a new buffer.
    */
   applyList(list: Iterable<BufferFacts>): void {
-    const seen = new Set<bigint>();
-    for (const facts of list) {
-      seen.add(facts.inode);
-      this.learn(facts, true);
-    }
+    this.lists++;
+    for (const facts of list) this.learn(facts, true);
     // Whatever was known before the list was read and is not in it has been
     // released: nobody holds it any more, whoever was seen with it last.
-    for (const inode of [...this.buffers.keys()]) {
-      if (!seen.has(inode)) this.release(inode);
+    const gone = new Set<bigint>();
+    for (const [inode, {list}] of this.buffers) {
+      if (list !== this.lists) gone.add(inode);
     }
+    this.release(gone);
     for (const [inode, {generation}] of this.lost) {
       this.remember(inode, generation + 1);
     }
     this.lost.clear();
   }
 
-  /** The kernel has let a buffer go: so have all its holders. */
-  private release(inode: bigint): void {
-    for (const pid of [...this.holders(inode)]) {
+  /** The kernel has let buffers go: so have all their holders. */
+  private release(gone: ReadonlySet<bigint>): void {
+    const holders = new Set<number>();
+    for (const inode of gone) {
+      for (const pid of this.holders(inode)) holders.add(pid);
+    }
+    for (const pid of holders) {
       const tracked = this.processes.get(pid);
       if (tracked === undefined) continue;
       for (const [table, fds] of [...tracked.tables]) {
-        const left = [...fds].filter(([, held]) => held !== inode);
+        const left = [...fds].filter(([, inode]) => !gone.has(inode));
         this.setTable(tracked, table, new Map(left));
       }
-      const maps = new Map(tracked.maps);
-      if (maps.delete(inode)) this.setMaps(tracked, maps);
+      const maps = [...tracked.maps].filter(([inode]) => !gone.has(inode));
+      this.setMaps(tracked, new Map(maps));
     }
-    this.forget(inode, true);
+    for (const inode of gone) this.forget(inode, true);
   }
 
   /** Takes in what a process's fdinfo, stat or maps tell of a buffer. */
@@ -274,35 +323,50 @@ export class DeviceState {
     }
     const {buffer} = known;
     const name = listed ? listedName(known, facts) : toldName(buffer, facts);
-    const merged: DmaBuf = {
-      inode: buffer.inode,
-      generation: buffer.generation,
-      sizeBytes: facts.sizeBytes ?? buffer.sizeBytes,
-      exporter: facts.exporter ?? buffer.exporter,
-      name,
-      fileCount: facts.fileCount ?? buffer.fileCount,
-    };
     if (listed) {
       known.listed = true;
+      known.list = this.lists;
       if (!sameName(known.listName, facts.name)) {
         known.nameAsked = false;
         this.asked.add(facts.inode);
       }
       known.listName = facts.name;
     }
-    if (facts.fileCount !== undefined) {
-      known.refsAtCount = this.referenceCount(facts.inode);
+    if (facts.fileCount !== undefined) known.refsAtCount = known.refs;
+    if (!tellsMore(buffer, facts, name)) {
+      this.noteName(known);
+      return;
     }
-    if (sameBuffer(buffer, merged)) return;
-    known.buffer = merged;
-    this.touchHolders(facts.inode);
+    this.show(known, {
+      inode: buffer.inode,
+      generation: buffer.generation,
+      sizeBytes: facts.sizeBytes ?? buffer.sizeBytes,
+      exporter: facts.exporter ?? buffer.exporter,
+      name,
+      fileCount: facts.fileCount ?? buffer.fileCount,
+    });
+    this.noteName(known);
+  }
+
+  /** Puts what is known of a buffer now in the place of what was. */
+  private show(tracked: TrackedBuffer, buffer: DmaBuf): void {
+    tracked.buffer = buffer;
+    this.changed.set(buffer.inode, buffer);
+    this.touchHolders(buffer.inode);
+  }
+
+  private noteName({buffer, nameAsked}: TrackedBuffer): void {
+    const {inode, name} = buffer;
+    const isOpen = name === undefined || name.doubtful;
+    if (isOpen && !nameAsked) this.nameless.add(inode);
+    else this.nameless.delete(inode);
   }
 
   /** A buffer that was not known; another one of the inode is gone. */
   private begin(facts: BufferFacts, listed: boolean): void {
     const {inode} = facts;
     this.forget(inode, true);
-    this.buffers.set(inode, {
+    const tracked: TrackedBuffer = {
       buffer: {
         inode,
         generation: this.generationOf(facts),
@@ -311,16 +375,21 @@ export class DeviceState {
         name: facts.name,
         fileCount: facts.fileCount,
       },
+      refs: this.referenceCount(inode),
+      list: listed ? this.lists : -1,
       listName: listed ? facts.name : undefined,
       listed,
       refsAtCount: this.referenceCount(inode),
       kernelRefs: undefined,
       nameAsked: false,
-    });
+    };
+    this.buffers.set(inode, tracked);
+    this.show(tracked, tracked.buffer);
+    this.touch(inode, tracked);
+    this.noteName(tracked);
     if (inode > this.highestInode) this.highestInode = inode;
     this.lost.delete(inode);
     this.asked.add(inode);
-    this.touchHolders(inode);
   }
 
   private generationOf(facts: BufferFacts): number {
@@ -339,8 +408,8 @@ export class DeviceState {
    * otherwise it may yet turn out to be theirs.
    */
   settleCounts(allWereRead: boolean): void {
-    for (const [inode, tracked] of this.buffers) {
-      tracked.refsAtCount = this.referenceCount(inode);
+    for (const tracked of this.buffers.values()) {
+      tracked.refsAtCount = tracked.refs;
       const {fileCount} = tracked.buffer;
       const rest =
         fileCount === undefined
@@ -360,9 +429,11 @@ export class DeviceState {
   /** Buffers with other references than were settled, in the last list. */
   unsettled(): bigint[] {
     const inodes: bigint[] = [];
-    for (const [inode, {kernelRefs}] of this.buffers) {
-      const rest = this.unexplained(inode);
-      if (rest !== undefined && rest !== (kernelRefs ?? 0n)) inodes.push(inode);
+    for (const [inode, {buffer, refs, kernelRefs}] of this.buffers) {
+      const {fileCount} = buffer;
+      if (fileCount === undefined) continue;
+      const rest = fileCount - BigInt(refs);
+      if (rest !== (kernelRefs ?? 0n)) inodes.push(inode);
     }
     return inodes;
   }
@@ -375,12 +446,13 @@ export class DeviceState {
   takeDoubtfulNames(limit: number): bigint[] {
     const inodes: bigint[] = [];
     let doubtful = 0;
-    for (const [inode, tracked] of this.buffers) {
-      const {name} = tracked.buffer;
-      if (tracked.nameAsked || (name !== undefined && !name.doubtful)) continue;
-      if (name !== undefined && ++doubtful > limit) continue;
+    for (const inode of this.nameless) {
+      const tracked = this.buffers.get(inode);
+      if (tracked === undefined) continue;
+      if (tracked.buffer.name !== undefined && ++doubtful > limit) continue;
       if (!((this.references.get(inode)?.fds ?? 0) > 0)) continue;
       tracked.nameAsked = true;
+      this.nameless.delete(inode);
       this.asked.delete(inode);
       this.asked.add(inode);
       inodes.push(inode);
@@ -431,26 +503,26 @@ export class DeviceState {
    * read are unknown again.
    */
   retire(listIsFresh: boolean, thereIsAList: boolean): void {
-    for (const [inode, tracked] of this.buffers) {
-      const refs = this.referenceCount(inode);
-      const {fileCount} = tracked.buffer;
+    // The others are as they were when they were looked at last.
+    for (const inode of new Set([...this.touched, ...this.unheld])) {
+      const tracked = this.buffers.get(inode);
+      if (tracked === undefined) continue;
+      const {buffer, refs, kernelRefs, listed} = tracked;
       const onlyProcesses =
-        !thereIsAList ||
-        (tracked.kernelRefs !== undefined && tracked.kernelRefs <= 0n);
-      const held = refs > 0;
-      if (!held && !(tracked.listed && (listIsFresh || !onlyProcesses))) {
+        !thereIsAList || (kernelRefs !== undefined && kernelRefs <= 0n);
+      if (refs === 0 && !(listed && (listIsFresh || !onlyProcesses))) {
         this.forget(inode, false);
         continue;
       }
       if (
         !listIsFresh &&
-        fileCount !== undefined &&
+        buffer.fileCount !== undefined &&
         refs !== tracked.refsAtCount
       ) {
-        tracked.buffer = {...tracked.buffer, fileCount: undefined};
-        this.touchHolders(inode);
+        this.show(tracked, {...buffer, fileCount: undefined});
       }
     }
+    this.touched.clear();
   }
 
   /**
@@ -463,7 +535,11 @@ export class DeviceState {
     const {buffer} = tracked;
     const {uniqueInodes, hasList} = this.options;
     this.buffers.delete(inode);
+    this.changed.set(inode, undefined);
     this.asked.delete(inode);
+    this.touched.delete(inode);
+    this.unheld.delete(inode);
+    this.nameless.delete(inode);
     if (proven || !(uniqueInodes || hasList)) {
       this.remember(inode, buffer.generation + 1);
     } else if (uniqueInodes) {
@@ -487,57 +563,81 @@ export class DeviceState {
   private touchHolders(inode: bigint): void {
     for (const pid of this.holders(inode)) {
       const holder = this.processes.get(pid);
-      if (holder !== undefined) holder.view = undefined;
+      if (holder !== undefined) holder.stale = true;
     }
   }
 
   // -- snapshot ------------------------------------------------------------
 
-  snapshotBuffers(): Map<bigint, DmaBuf> {
-    const buffers = new Map<bigint, DmaBuf>();
-    for (const [inode, {buffer}] of this.buffers) buffers.set(inode, buffer);
-    return buffers;
+  snapshotBuffers(): ReadonlyMap<bigint, DmaBuf> {
+    this.shown = this.shown.with(this.changed);
+    this.changed.clear();
+    return this.shown;
   }
 
   snapshotProcesses(): Map<number, ProcessHoldings> {
     const processes = new Map<number, ProcessHoldings>();
     for (const [pid, tracked] of this.processes) {
-      const {view, asOfNs} = tracked;
-      if (view === undefined) tracked.view = this.view(tracked);
+      const {view, asOfNs, stale} = tracked;
+      if (view === undefined || stale) tracked.view = this.view(tracked);
       // Read again and found the same.
       else if (view.asOfNs !== asOfNs) tracked.view = {...view, asOfNs};
+      tracked.stale = false;
       if (tracked.view !== undefined) processes.set(pid, tracked.view);
     }
     return processes;
   }
 
   private view(tracked: TrackedProcess): ProcessHoldings {
-    const holdings = new Map<bigint, Holding>();
-    const fdRefs = new Map<bigint, number>();
-    for (const table of tracked.tables.values()) {
-      for (const inode of table.values()) {
-        fdRefs.set(inode, (fdRefs.get(inode) ?? 0) + 1);
-      }
-    }
-    for (const inode of new Set([...fdRefs.keys(), ...tracked.maps.keys()])) {
-      const buffer = this.buffers.get(inode)?.buffer;
-      if (buffer === undefined) continue;
-      const maps = tracked.maps.get(inode);
-      holdings.set(inode, {
-        buffer,
-        fdRefs: fdRefs.get(inode) ?? 0,
-        mapRefs: maps?.refs ?? 0,
-        mappedBytes: maps?.bytes ?? 0n,
-      });
-    }
     return {
       process: tracked.process,
       readState: readState(tracked),
-      holdings,
+      holdings: this.holdings(tracked),
       kernelRssBytes: tracked.kernelRssBytes,
       kernelPssBytes: tracked.kernelPssBytes,
       asOfNs: tracked.asOfNs,
     };
+  }
+
+  /** Holdings by inode; what is as it was shown last is the same object. */
+  private holdings({
+    tables,
+    maps,
+    view,
+  }: TrackedProcess): ReadonlyMap<bigint, Holding> {
+    const fdRefs = new Map<bigint, number>();
+    for (const table of tables.values()) {
+      for (const inode of table.values()) {
+        fdRefs.set(inode, (fdRefs.get(inode) ?? 0) + 1);
+      }
+    }
+    for (const inode of maps.keys()) {
+      if (!fdRefs.has(inode)) fdRefs.set(inode, 0);
+    }
+    const before = view?.holdings;
+    const holdings = new Map<bigint, Holding>();
+    let changed = false;
+    for (const [inode, fds] of fdRefs) {
+      const buffer = this.buffers.get(inode)?.buffer;
+      if (buffer === undefined) continue;
+      const mapped = maps.get(inode);
+      const mapRefs = mapped?.refs ?? 0;
+      const mappedBytes = mapped?.bytes ?? 0n;
+      const known = before?.get(inode);
+      if (
+        known?.buffer === buffer &&
+        known.fdRefs === fds &&
+        known.mapRefs === mapRefs &&
+        known.mappedBytes === mappedBytes
+      ) {
+        holdings.set(inode, known);
+        continue;
+      }
+      changed = true;
+      holdings.set(inode, {buffer, fdRefs: fds, mapRefs, mappedBytes});
+    }
+    const isSame = !changed && before?.size === holdings.size;
+    return isSame ? before : holdings;
   }
 }
 
@@ -597,32 +697,19 @@ function mayBeSame(settled: BufferName, doubtful: BufferName): boolean {
   );
 }
 
-function sameBuffer(a: DmaBuf, b: DmaBuf): boolean {
-  return (
-    a.sizeBytes === b.sizeBytes &&
-    a.exporter === b.exporter &&
-    a.fileCount === b.fileCount &&
-    sameName(a.name, b.name) &&
-    a.name?.doubtful === b.name?.doubtful
-  );
-}
-
-function sameTable(a: FdTable, b: FdTable): boolean {
-  if (a.size !== b.size) return false;
-  for (const [fd, inode] of a) if (b.get(fd) !== inode) return false;
-  return true;
-}
-
-function sameMaps(
-  a: ReadonlyMap<bigint, MapRefs>,
-  b: ReadonlyMap<bigint, MapRefs>,
+/** Whether facts, and the name they leave, are not what is known. */
+function tellsMore(
+  known: DmaBuf,
+  {sizeBytes, exporter, fileCount}: BufferFacts,
+  name: BufferName | undefined,
 ): boolean {
-  if (a.size !== b.size) return false;
-  for (const [inode, refs] of a) {
-    const other = b.get(inode);
-    if (other?.refs !== refs.refs || other.bytes !== refs.bytes) return false;
-  }
-  return true;
+  return (
+    (sizeBytes !== undefined && sizeBytes !== known.sizeBytes) ||
+    (exporter !== undefined && exporter !== known.exporter) ||
+    (fileCount !== undefined && fileCount !== known.fileCount) ||
+    !sameName(known.name, name) ||
+    known.name?.doubtful !== name?.doubtful
+  );
 }
 
 function* mapValues<K, V, R>(

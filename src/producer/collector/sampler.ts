@@ -306,7 +306,7 @@ export class Sampler {
       ) {
         tracked.kernelRssBytes = bytes;
         tracked.kernelPssBytes = pss.get(pid);
-        tracked.view = undefined;
+        tracked.stale = true;
       }
     }
   }
@@ -614,7 +614,7 @@ export class Sampler {
   private setFdsState(tracked: TrackedProcess, fds: 'read' | 'refused'): void {
     if (tracked.fds === fds) return;
     tracked.fds = fds;
-    tracked.view = undefined;
+    tracked.stale = true;
   }
 
   private setMapsState(
@@ -623,7 +623,7 @@ export class Sampler {
   ): void {
     if (tracked.mappings === mappings) return;
     tracked.mappings = mappings;
-    tracked.view = undefined;
+    tracked.stale = true;
   }
 
   /**
