@@ -50,11 +50,12 @@ async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (error) {
-    throw readError(path, error);
+    throw toReadError(path, error);
   }
 }
 
-function readError(path: string, error: unknown): TraceReadError {
+/** The same failure, with the file's name and the reason. */
+export function toReadError(path: string, error: unknown): TraceReadError {
   const {code, message} = error as NodeJS.ErrnoException;
   const reasons: Record<string, string> = {
     ENOENT: 'there is no such file',
@@ -106,7 +107,7 @@ async function readMore(path: string, file: FileHandle): Promise<Uint8Array> {
     const {bytesRead} = await file.read(buffer, 0, READ_BYTES);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
-    throw readError(path, error);
+    throw toReadError(path, error);
   }
 }
 

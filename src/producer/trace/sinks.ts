@@ -42,7 +42,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EPIPE: 'its reader went away',
 };
 
-function writeError(target: string, error: unknown): TraceWriteError {
+/** The same failure, with the file's name, the reason and the fix. */
+export function toWriteError(target: string, error: unknown): TraceWriteError {
   if (error instanceof TraceWriteError) return error;
   const {code = 'EUNKNOWN', message} = error as NodeJS.ErrnoException;
   const reason = REASONS[code] ?? message;
@@ -55,13 +56,17 @@ function writeError(target: string, error: unknown): TraceWriteError {
  * Writes to a new file, or over an old one. When a piece does not fit, what
  * did of it is taken back, so that the file ends with a whole piece.
  *
+ * @param name what to call it in messages.
  * @throws TraceWriteError when the file cannot be created.
  */
-export async function openFileSink(path: string): Promise<TraceSink> {
+export async function openFileSink(
+  path: string,
+  name = path,
+): Promise<TraceSink> {
   try {
-    return new FileSink(path, await open(path, 'w'));
+    return new FileSink(name, await open(path, 'w'));
   } catch (error) {
-    throw writeError(path, error);
+    throw toWriteError(name, error);
   }
 }
 
@@ -69,7 +74,7 @@ class FileSink implements TraceSink {
   bytesWritten = 0;
 
   constructor(
-    private readonly path: string,
+    private readonly name: string,
     private readonly file: FileHandle,
   ) {}
 
@@ -82,7 +87,7 @@ class FileSink implements TraceSink {
       }
     } catch (error) {
       await this.takeBack(done);
-      throw writeError(this.path, error);
+      throw toWriteError(this.name, error);
     }
     this.bytesWritten += chunk.length;
   }
@@ -91,7 +96,7 @@ class FileSink implements TraceSink {
     try {
       await this.file.close();
     } catch (error) {
-      throw writeError(this.path, error);
+      throw toWriteError(this.name, error);
     }
   }
 
@@ -119,7 +124,7 @@ class StreamSink implements TraceSink {
   bytesWritten = 0;
   private broken: TraceWriteError | undefined;
   private readonly onError = (error: Error): void => {
-    this.broken ??= writeError(this.name, error);
+    this.broken ??= toWriteError(this.name, error);
   };
 
   constructor(
@@ -135,7 +140,7 @@ class StreamSink implements TraceSink {
     await new Promise<void>((resolve, reject) => {
       this.stream.write(chunk, (error) => {
         if (error === undefined || error === null) resolve();
-        else reject(writeError(this.name, error));
+        else reject(toWriteError(this.name, error));
       });
     });
     this.bytesWritten += chunk.length;
