@@ -43,6 +43,8 @@ export class Accountant {
   private readonly held = emptySum();
   private readonly kernelOnly = emptySum();
   private readonly mappedOnly = emptySum();
+  /** Buffers of which it is not known whether they are mapped only. */
+  private perhapsMappedOnly = 0;
   private readonly byExporter = new Map<RawText | undefined, Sum>();
   private readonly byName = new Map<RawText | undefined, Sum>();
 
@@ -65,8 +67,10 @@ export class Accountant {
       total: listed ? this.total : undefined,
       held: this.held,
       kernelOnly: listed ? this.kernelOnly : undefined,
-      kernelOnlyIsUpperBound: snapshot.coverage.processesUnreadable > 0,
-      mappedOnly: this.mappedOnly,
+      kernelOnlyIsUpperBound:
+        snapshot.coverage.processesUnreadable > 0 ||
+        snapshot.coverage.holdersCut === true,
+      mappedOnly: this.perhapsMappedOnly === 0 ? this.mappedOnly : undefined,
       byExporter: this.byExporter,
       byName: this.byName,
       buffers: this.buffers,
@@ -165,7 +169,8 @@ export class Accountant {
     const {buffer, holders, mappedOnly} = entry;
     addTo(this.total, buffer, sign);
     addTo(holders > 0 ? this.held : this.kernelOnly, buffer, sign);
-    if (mappedOnly) addTo(this.mappedOnly, buffer, sign);
+    if (mappedOnly === undefined) this.perhapsMappedOnly += sign;
+    else if (mappedOnly) addTo(this.mappedOnly, buffer, sign);
     addToKey(this.byExporter, buffer.exporter, buffer, sign);
     addToKey(this.byName, buffer.name?.raw, buffer, sign);
   }
@@ -221,6 +226,16 @@ function accountBuffer(
   buffer: DmaBuf,
   {fdRefs, mapRefs, pids}: References,
 ): BufferAccount {
+  if (buffer.refsKnown === 'holders' && pids.size > 0) {
+    return {
+      buffer,
+      holders: pids.size,
+      fdRefs: undefined,
+      mapRefs: undefined,
+      kernelRefs: undefined,
+      mappedOnly: undefined,
+    };
+  }
   let kernelRefs: bigint | undefined;
   if (buffer.fileCount !== undefined) {
     const rest = buffer.fileCount - BigInt(fdRefs + mapRefs);

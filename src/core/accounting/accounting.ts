@@ -31,17 +31,18 @@ export interface BufferAccount {
   readonly buffer: DmaBuf;
   /** Processes that hold it, as far as they could be read. */
   readonly holders: number;
-  readonly fdRefs: number;
-  readonly mapRefs: number;
+  /** Undefined where only the holders are known. */
+  readonly fdRefs: number | undefined;
+  readonly mapRefs: number | undefined;
   /**
    * File references that no process explains: fileCount − fds − mappings.
    * Messages in flight, importing drivers, holders that cannot be read.
-   * Undefined without bufinfo. A race of the reading may make it off by one;
+   * Undefined without bufinfo or the other counts. A race of the reading may make it off by one;
    * never below zero.
    */
   readonly kernelRefs: bigint | undefined;
-  /** Held by mappings only: every fd is closed. */
-  readonly mappedOnly: boolean;
+  /** Held by mappings only: every fd is closed. Undefined as fdRefs. */
+  readonly mappedOnly: boolean | undefined;
 }
 
 /** What a snapshot adds up to. Undefined where no source told. */
@@ -54,7 +55,8 @@ export interface Accounting {
   readonly kernelOnly: Sum | undefined;
   /** True when processes could not be read: kernelOnly may be theirs. */
   readonly kernelOnlyIsUpperBound: boolean;
-  readonly mappedOnly: Sum;
+  /** Undefined where it is not known of every buffer. */
+  readonly mappedOnly: Sum | undefined;
   /** All known buffers; undefined keys stand for "not told". */
   readonly byExporter: ReadonlyMap<RawText | undefined, Sum>;
   readonly byName: ReadonlyMap<RawText | undefined, Sum>;

@@ -45,6 +45,12 @@ export interface DmaBuf {
    * bufinfo.
    */
   readonly fileCount: bigint | undefined;
+  /**
+   * What is known of its holders' references; absent: all of it. `counts`: the
+   * fds and mappings, not the mappings' lengths. `holders`: only who holds it.
+   * The holdings' numbers that are not known are 0 and mean nothing.
+   */
+  readonly refsKnown?: 'counts' | 'holders';
 }
 
 /** A key unique over a recording. */

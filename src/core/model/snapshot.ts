@@ -40,8 +40,11 @@ export type KernelList = 'bufinfo' | 'bpf' | 'sysfs';
 
 /** Which sources answered, and what stayed unseen. */
 export interface Coverage {
-  /** The source of the list of all buffers; undefined when there was none. */
-  readonly kernelList: KernelList | undefined;
+  /**
+   * The source of the list of all buffers; undefined when there was none.
+   * `dmabuf_dump`: AOSP's tool, which reads BPF or sysfs and does not say which.
+   */
+  readonly kernelList: KernelList | 'dmabuf_dump' | undefined;
   /** True when `fileCount` and so kernel references are known. */
   readonly fileCounts: boolean;
   readonly processesSeen: number;
@@ -49,6 +52,12 @@ export interface Coverage {
   readonly processesUnreadable: number;
   /** Gone between listing and reading. */
   readonly processesVanished: number;
+  /**
+   * True: there may be more holders, and nothing tells how many processes
+   * were not read. So it is with a bug report that lists none, or whose list
+   * is cut.
+   */
+  readonly holdersCut?: boolean;
   /** Inodes that two live buffers shared (kernels before 5.18). */
   readonly inodeCollisions: number;
   /** Sections that were cut, garbled, timed out or refused; empty when fine. */

@@ -90,8 +90,9 @@ export class ProcessTracks {
     account: BufferAccount | undefined,
     beganUnseen: boolean,
   ): void {
-    const {inode} = holding.buffer;
+    const {inode, refsKnown} = holding.buffer;
     if (this.open.has(inode)) return;
+    const isCounted = refsKnown !== 'holders';
     const lane = this.lanes.take(writer);
     this.open.set(inode, {lane, atBegin: holding});
     writer.begin(
@@ -100,9 +101,9 @@ export class ProcessTracks {
       pieces.fields,
       {
         pid: this.process.pid,
-        fdRefs: holding.fdRefs,
-        mapRefs: holding.mapRefs,
-        mappedBytes: holding.mappedBytes,
+        fdRefs: isCounted ? holding.fdRefs : undefined,
+        mapRefs: isCounted ? holding.mapRefs : undefined,
+        mappedBytes: refsKnown === undefined ? holding.mappedBytes : undefined,
         kernelRefs: account?.kernelRefs,
         holders: account?.holders,
         beganUnseen: beganUnseen || undefined,

@@ -514,10 +514,10 @@ function sampleSlice(nameIid: number): Fields {
  */
 function lowerBound(
   series: CounterSeries,
-  sum: Sum,
+  sum: Sum | undefined,
   isPartial: boolean,
 ): bigint | undefined {
-  if (isPartial && sum.buffers === 0 && !series.begun) return undefined;
+  if (isPartial && sum?.buffers === 0 && !series.begun) return undefined;
   return knownBytes(sum);
 }
 

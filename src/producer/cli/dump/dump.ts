@@ -164,17 +164,22 @@ export function processSums({
  */
 export function knownRefs(
   {readState}: ProcessHoldings,
-  {fdRefs, mapRefs, mappedBytes}: Holding,
+  {buffer: {refsKnown}, fdRefs, mapRefs, mappedBytes}: Holding,
 ): {
   readonly fdRefs: number | undefined;
   readonly mapRefs: number | undefined;
   readonly mappedBytes: bigint | undefined;
 } {
+  if (refsKnown === 'holders') {
+    return {fdRefs: undefined, mapRefs: undefined, mappedBytes: undefined};
+  }
   const isAll = readState === 'complete';
+  const isLengthKnown = refsKnown === undefined || mapRefs === 0;
   return {
     fdRefs: isAll || fdRefs > 0 ? fdRefs : undefined,
     mapRefs: isAll || mapRefs > 0 ? mapRefs : undefined,
-    mappedBytes: isAll || mapRefs > 0 ? mappedBytes : undefined,
+    mappedBytes:
+      isLengthKnown && (isAll || mapRefs > 0) ? mappedBytes : undefined,
   };
 }
 

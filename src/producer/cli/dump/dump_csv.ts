@@ -153,7 +153,7 @@ function holdingCells(
 
 /** None seen where not all could be read is not none. */
 function holdersCell(
-  holders: number,
+  holders: number | undefined,
   {kernelOnlyIsUpperBound}: Accounting,
 ): CsvCell {
   return holders === 0 && kernelOnlyIsUpperBound ? undefined : holders;

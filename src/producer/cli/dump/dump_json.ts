@@ -98,7 +98,7 @@ function totals(accounting: Accounting): object {
     kernelOnly: sumOut(kernelOnly),
     /** Part of kernelOnly may be held by processes that could not be read. */
     kernelOnlyIsUpperBound: accounting.kernelOnlyIsUpperBound,
-    mappedOnly: sumOut(seen(mappedOnly)),
+    mappedOnly: sumOut(mappedOnly === undefined ? undefined : seen(mappedOnly)),
     byExporter: [...accounting.byExporter].map(([exporter, sum]) => ({
       ...rawOut('exporter', exporter),
       ...sumOut(sum),
@@ -166,6 +166,7 @@ function bufferOut(known: BufferAccount): object {
     mapRefs,
     kernelRefs: text(kernelRefs),
     mappedOnly,
+    refsKnown: buffer.refsKnown,
   };
 }
 
@@ -269,11 +270,16 @@ function provenanceIn(provenance: JsonObject): Provenance {
 
 function coverageIn(coverage: JsonObject): Coverage {
   return {
-    kernelList: coverage.find('kernelList')?.oneOf('bufinfo', 'bpf', 'sysfs'),
+    kernelList: coverage
+      .find('kernelList')
+      ?.oneOf('bufinfo', 'bpf', 'sysfs', 'dmabuf_dump'),
     fileCounts: coverage.get('fileCounts').boolean(),
     processesSeen: coverage.get('processesSeen').count(),
     processesUnreadable: coverage.get('processesUnreadable').count(),
     processesVanished: coverage.get('processesVanished').count(),
+    ...(coverage.find('holdersCut')?.boolean() === true
+      ? {holdersCut: true}
+      : {}),
     inodeCollisions: coverage.get('inodeCollisions').count(),
     problems: coverage
       .get('problems')
@@ -306,9 +312,15 @@ function buffersIn(list: JsonValue): Map<bigint, DmaBuf> {
       exporter: rawIn(buffer, 'exporter'),
       name: nameIn(buffer),
       fileCount: buffer.find('fileCount')?.bigint(),
+      ...refsKnownIn(buffer),
     });
   }
   return buffers;
+}
+
+function refsKnownIn(buffer: JsonObject): Pick<DmaBuf, 'refsKnown'> {
+  const refsKnown = buffer.find('refsKnown')?.oneOf('counts', 'holders');
+  return refsKnown === undefined ? {} : {refsKnown};
 }
 
 function nameIn(buffer: JsonObject): BufferName | undefined {

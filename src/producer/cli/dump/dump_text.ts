@@ -38,13 +38,15 @@ export interface DumpTextOptions {
   readonly by: GroupBy;
   /** Of the terminal; undefined: lines may be as long as they get. */
   readonly width: number | undefined;
+  /** In place of the lines that say what was read, and when. */
+  readonly heading?: readonly string[];
 }
 
 /** A dump for people. */
 export function renderDumpText(dump: Dump, options: DumpTextOptions): string {
   const accounting = account(dump.snapshot);
   const lines = [
-    ...heading(dump),
+    ...(options.heading ?? heading(dump)),
     ...summary(dump, accounting),
     '',
     ...body(dump, accounting, options),
@@ -134,6 +136,12 @@ function describeCoverage(coverage: Coverage): string[] {
       list +
       counts,
   ];
+  if (coverage.holdersCut === true) {
+    lines.push(
+      '                   the list of holders is missing or cut: there may ' +
+        'be more',
+    );
+  }
   if (inodeCollisions > 0) {
     lines.push(
       `                   ${plural(inodeCollisions, 'inode')} shared by two ` +
