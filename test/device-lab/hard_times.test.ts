@@ -13,7 +13,7 @@ import {account} from '../../src/core/accounting/index.js';
 import {parseDump} from '../../src/producer/cli/dump/dump_json.js';
 import {readRecording, TraceReadError} from '../../src/producer/trace/index.js';
 import {hasTraceProcessor} from '../trace_processor/index.js';
-import {isAvailable} from './available.js';
+import {chosenKernel, isAvailable} from './available.js';
 import {
   errorLines,
   runToEnd,
@@ -27,7 +27,7 @@ import {bootLab, type Lab, type PuppetEvents} from './lab.js';
 import {readRecorded, type HeldSlice} from './recorded.js';
 import {reported, truthOf} from './truth.js';
 
-const KERNEL = '6.12';
+const KERNEL = chosenKernel();
 const available =
   isAvailable(KERNEL, 'hard times') && (await hasTraceProcessor());
 const MANY_FDS = 100_000;

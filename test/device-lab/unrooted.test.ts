@@ -10,14 +10,14 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {account} from '../../src/core/accounting/index.js';
 import {parseDump} from '../../src/producer/cli/dump/dump_json.js';
 import {hasTraceProcessor} from '../trace_processor/index.js';
-import {isAvailable} from './available.js';
+import {chosenKernel, isAvailable} from './available.js';
 import {errorLines, runToEnd, start} from './command_line.js';
 import {qemuPid, settledTraces, tracesIn} from './guest.js';
 import {bootLab, type BootOptions, type Lab} from './lab.js';
 import {readRecorded} from './recorded.js';
 import {reported, SCENE, truthOf, type Truth} from './truth.js';
 
-const KERNEL = '6.12';
+const KERNEL = chosenKernel();
 const available =
   isAvailable(KERNEL, 'unrooted devices') && (await hasTraceProcessor());
 const SHELL_UID = 2000;

@@ -8,14 +8,14 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {parseDump} from '../../src/producer/cli/dump/dump_json.js';
 import {hasTraceProcessor} from '../trace_processor/index.js';
-import {isAvailable} from './available.js';
+import {chosenKernel, isAvailable} from './available.js';
 import {errorLines, runToEnd, start} from './command_line.js';
 import {adbServerPid} from './guest.js';
 import {bootLab, type Lab} from './lab.js';
 import {readRecorded} from './recorded.js';
 import {reported, SCENE, truthOf} from './truth.js';
 
-const KERNEL = '6.12';
+const KERNEL = chosenKernel();
 const available =
   isAvailable(KERNEL, 'a device without debugfs') &&
   (await hasTraceProcessor());
