@@ -1,0 +1,441 @@
+-- SPDX-License-Identifier: Apache-2.0
+
+INCLUDE PERFETTO MODULE org.kernel.dmabuf.tracks;
+
+-- The tracks that slices of buffers lie on. upid is NULL for lifetimes. A track
+-- of the UI is made of several of these, each a line of it.
+CREATE PERFETTO TABLE _dmabuf_slice_track
+AS
+WITH
+  _track AS (
+    SELECT id, NULL AS upid, root_id AS group_id, machine_id
+    FROM _dmabuf_child_track
+    WHERE
+      name = 'Buffers'
+    UNION ALL
+    SELECT p.id, p.upid, p.upid AS group_id, t.machine_id
+    FROM process_track AS p
+    JOIN track AS t USING (id)
+    WHERE
+      p.name = 'dma-buf buffers'
+      AND p.type = 'process_merged_track_event'
+  )
+SELECT
+  id,
+  upid,
+  machine_id,
+  row_number() OVER (PARTITION BY upid IS NULL, group_id ORDER BY id) - 1
+    AS depth
+FROM _track
+ORDER BY
+  id;
+
+-- All slices of buffers, and the instants that mark a new name of one. upid is
+-- NULL for lifetimes, and id is buffer_id for them.
+CREATE PERFETTO TABLE _dmabuf_slice
+AS
+WITH
+  _slice AS (
+    SELECT
+      s.id,
+      s.ts,
+      s.dur,
+      s.track_id,
+      s.arg_set_id,
+      s.category = 'dma_buf.rename' AS is_rename,
+      t.upid,
+      t.depth,
+      t.machine_id,
+      extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
+      ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
+    FROM slice AS s
+    JOIN _dmabuf_slice_track AS t
+      ON t.id = s.track_id
+    WHERE
+      s.category = 'dma_buf'
+      OR (s.category = 'dma_buf.rename' AND t.upid IS NULL)
+  )
+SELECT
+  *,
+  -- The lifetime that began last; where there is none (the trace begins in the
+  -- middle of a recording) the first slice of the buffer stands for it.
+  ifnull(
+    max(iif(upid IS NULL AND NOT is_rename, id, NULL)) OVER (
+      PARTITION BY machine_id, inode, generation
+      ORDER BY ts, upid IS NOT NULL, is_rename, id
+      ROWS UNBOUNDED PRECEDING
+    ),
+    min(id) OVER (PARTITION BY machine_id, inode, generation)
+  ) AS buffer_id
+FROM _slice
+WHERE
+  inode IS NOT NULL
+ORDER BY
+  id;
+
+-- New names that buffers got while they were there.
+CREATE PERFETTO TABLE dmabuf_rename(
+  -- Alias for `slice.id` of the instant.
+  id ID(slice.id),
+  -- When the sample that saw it first was taken.
+  ts TIMESTAMP,
+  -- The buffer, see `dmabuf_buffer`.
+  buffer_id LONG,
+  -- The name it got.
+  name STRING
+)
+AS
+SELECT id, ts, buffer_id, extract_arg(arg_set_id, 'dma_buf.name') AS name
+FROM _dmabuf_slice
+WHERE
+  is_rename
+ORDER BY
+  id;
+
+-- What the slices of a buffer say of it.
+CREATE PERFETTO TABLE _dmabuf_slice_args
+AS
+SELECT
+  id,
+  buffer_id,
+  upid,
+  extract_arg(arg_set_id, 'dma_buf.size') AS size,
+  extract_arg(arg_set_id, 'dma_buf.name') AS name,
+  extract_arg(arg_set_id, 'dma_buf.exporter') AS exporter,
+  extract_arg(arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
+  extract_arg(arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  extract_arg(arg_set_id, 'dma_buf.holders') AS holders,
+  ifnull(extract_arg(arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
+  ifnull(extract_arg(arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
+  extract_arg(arg_set_id, 'dma_buf.name_doubtful') AS name_doubtful
+FROM _dmabuf_slice
+WHERE
+  NOT is_rename
+ORDER BY
+  id;
+
+-- Buffers: one row for each life of one, from the first sample that saw it to
+-- the first that did not.
+CREATE PERFETTO TABLE dmabuf_buffer(
+  -- Unique id: that of the slice of its lifetime (or, where the trace holds no
+  -- such slice, of its first holding).
+  id ID(slice.id),
+  -- The first sample that saw it.
+  ts TIMESTAMP,
+  -- Until the first sample that did not see it; -1 while it is there at the
+  -- end.
+  dur DURATION,
+  -- `ts + dur`, or the end of the trace where it is still there.
+  end_ts TIMESTAMP,
+  -- True when it was still there when the recording ended.
+  is_open BOOL,
+  -- Inode number of the dma-buf.
+  inode LONG,
+  -- 0 for the first buffer with this inode number, then 1, 2, ...
+  generation LONG,
+  -- Inode and generation, as in `1234.0`: the same text, and so the same colour,
+  -- on each slice of the buffer (`correlation_id`).
+  key STRING,
+  -- The last name that it had (DMA_BUF_SET_NAME); NULL when it had none.
+  name STRING,
+  -- True where the name comes from a text in which it is ambiguous.
+  name_is_doubtful BOOL,
+  -- The heap or driver; NULL when not known.
+  exporter STRING,
+  -- Size in bytes; NULL when not known.
+  size LONG,
+  -- The most processes that held it at one time.
+  max_holders LONG,
+  -- How many holdings there were of it, see `dmabuf_holding`.
+  holdings LONG,
+  -- Descriptors in all processes as it was first seen.
+  fd_refs LONG,
+  -- Mappings in all processes as it was first seen.
+  map_refs LONG,
+  -- References that no process explains, as it was first seen; NULL when not
+  -- known.
+  kernel_refs LONG,
+  -- True when it began because it could not be seen before (the first sample,
+  -- say): when it was really made is not known.
+  began_unseen BOOL,
+  -- True when it ended because it could not be seen any more: it may still be
+  -- there.
+  ended_unseen BOOL,
+  -- Alias for `slice.track_id` of the lifetime; NULL where there is none.
+  track_id JOINID(track.id),
+  -- Line of the `Buffers` track, 0 is the uppermost.
+  depth LONG,
+  -- Alias for `slice.id` of the lifetime; NULL where there is none.
+  slice_id JOINID(slice.id),
+  -- Alias for `slice.arg_set_id` of the lifetime.
+  arg_set_id ARGSETID,
+  -- Alias for `track.machine_id`.
+  machine_id LONG
+)
+AS
+WITH
+  _end AS (
+    SELECT end_ts
+    FROM trace_bounds
+  ),
+  _by_buffer AS (
+    SELECT
+      s.buffer_id,
+      min(s.ts) AS first_ts,
+      max(iif(s.dur = -1, NULL, s.ts + s.dur)) AS last_ts,
+      max(s.dur = -1) AS is_open,
+      max(a.size) AS size,
+      max(a.exporter) AS exporter,
+      max(a.name) AS any_name,
+      max(a.holders) AS max_holders,
+      count(s.upid) AS holdings
+    FROM _dmabuf_slice AS s
+    JOIN _dmabuf_slice_args AS a USING (id)
+    GROUP BY
+      s.buffer_id
+  ),
+  _last_name AS (
+    -- SQLite takes name from the row that holds the max().
+    SELECT buffer_id, name, max(id) AS id
+    FROM dmabuf_rename
+    GROUP BY
+      buffer_id
+  )
+SELECT
+  b.buffer_id AS id,
+  iif(s.upid IS NULL, s.ts, b.first_ts) AS ts,
+  CASE
+    WHEN s.upid IS NULL THEN s.dur
+    WHEN b.is_open THEN -1
+    ELSE b.last_ts - b.first_ts
+  END AS dur,
+  CASE
+    WHEN s.upid IS NULL AND s.dur != -1 THEN s.ts + s.dur
+    WHEN s.upid IS NOT NULL AND NOT b.is_open THEN b.last_ts
+    ELSE (SELECT end_ts FROM _end)
+  END AS end_ts,
+  iif(s.upid IS NULL, s.dur = -1, b.is_open) AS is_open,
+  s.inode,
+  s.generation,
+  s.inode || '.' || s.generation AS key,
+  coalesce(n.name, a.name, b.any_name) AS name,
+  ifnull(a.name_doubtful, 0) AS name_is_doubtful,
+  ifnull(a.exporter, b.exporter) AS exporter,
+  ifnull(a.size, b.size) AS size,
+  b.max_holders,
+  b.holdings,
+  iif(s.upid IS NULL, a.fd_refs, NULL) AS fd_refs,
+  iif(s.upid IS NULL, a.map_refs, NULL) AS map_refs,
+  a.kernel_refs,
+  a.began_unseen,
+  a.ended_unseen,
+  iif(s.upid IS NULL, s.track_id, NULL) AS track_id,
+  iif(s.upid IS NULL, s.depth, NULL) AS depth,
+  iif(s.upid IS NULL, s.id, NULL) AS slice_id,
+  iif(s.upid IS NULL, s.arg_set_id, NULL) AS arg_set_id,
+  s.machine_id
+FROM _by_buffer AS b
+JOIN _dmabuf_slice AS s
+  ON s.id = b.buffer_id
+JOIN _dmabuf_slice_args AS a
+  ON a.id = b.buffer_id
+LEFT JOIN _last_name AS n
+  ON n.buffer_id = b.buffer_id
+ORDER BY
+  id;
+
+-- Holdings: one row for each time that a process holds a buffer, by descriptors
+-- or only by mappings.
+CREATE PERFETTO TABLE dmabuf_holding(
+  -- Alias for `slice.id`.
+  id ID(slice.id),
+  -- The first sample that saw the process hold the buffer.
+  ts TIMESTAMP,
+  -- Until the first sample that did not; -1 while it is held at the end.
+  dur DURATION,
+  -- `ts + dur`, or the end of the trace where it is still held.
+  end_ts TIMESTAMP,
+  -- True when it was still held when the recording ended.
+  is_open BOOL,
+  -- The process.
+  upid JOINID(process.id),
+  -- Alias for `process.pid`.
+  pid LONG,
+  -- Alias for `process.name`.
+  process_name STRING,
+  -- The buffer, see `dmabuf_buffer`.
+  buffer_id LONG,
+  -- Inode number of the dma-buf.
+  inode LONG,
+  -- Inode and generation, see `dmabuf_buffer.key`.
+  key STRING,
+  -- The last name that the buffer had; NULL when it had none.
+  name STRING,
+  -- The heap or driver; NULL when not known.
+  exporter STRING,
+  -- Size of the whole buffer in bytes; NULL when not known.
+  size LONG,
+  -- Descriptors of the process as it was last told: as the holding ended, or as
+  -- it began where it is open.
+  fd_refs LONG,
+  -- Mappings of the process, told as fd_refs is.
+  map_refs LONG,
+  -- Lengths of the mappings of the process in bytes, told as fd_refs is.
+  mapped_bytes LONG,
+  -- References to the buffer that no process explains, as the holding began;
+  -- NULL when not known.
+  kernel_refs LONG,
+  -- Processes that held the buffer as the holding began, this one included. See
+  -- `dmabuf_holder_interval` for how many there were later.
+  holders LONG,
+  -- True when it began because it could not be seen before: the process may have
+  -- held the buffer for longer.
+  began_unseen BOOL,
+  -- True when it ended because the process could not be read any more: it may
+  -- still hold the buffer.
+  ended_unseen BOOL,
+  -- Alias for `slice.track_id`.
+  track_id JOINID(track.id),
+  -- Line of the process's track, 0 is the uppermost. No two holdings of a
+  -- process overlap on a line.
+  depth LONG,
+  -- Alias for `slice.arg_set_id`.
+  arg_set_id ARGSETID
+)
+AS
+SELECT
+  s.id,
+  s.ts,
+  s.dur,
+  iif(s.dur = -1, (SELECT end_ts FROM trace_bounds), s.ts + s.dur) AS end_ts,
+  s.dur = -1 AS is_open,
+  s.upid,
+  p.pid,
+  p.name AS process_name,
+  s.buffer_id,
+  s.inode,
+  b.key,
+  b.name,
+  b.exporter,
+  b.size,
+  a.fd_refs,
+  a.map_refs,
+  a.mapped_bytes,
+  a.kernel_refs,
+  a.holders,
+  a.began_unseen,
+  a.ended_unseen,
+  s.track_id,
+  s.depth,
+  s.arg_set_id
+FROM _dmabuf_slice AS s
+JOIN _dmabuf_slice_args AS a USING (id)
+JOIN dmabuf_buffer AS b
+  ON b.id = s.buffer_id
+JOIN process AS p
+  ON p.upid = s.upid
+WHERE
+  s.upid IS NOT NULL
+ORDER BY
+  s.id;
+
+CREATE PERFETTO INDEX _dmabuf_holding_by_upid ON dmabuf_holding(upid);
+
+CREATE PERFETTO INDEX _dmabuf_holding_by_buffer ON dmabuf_holding(buffer_id);
+
+-- Processes that hold or held dma-bufs, or of which a counter is there.
+CREATE PERFETTO TABLE dmabuf_process(
+  -- Alias for `process.upid`.
+  upid ID(process.id),
+  -- Alias for `process.pid`.
+  pid LONG,
+  -- Alias for `process.name`.
+  process_name STRING,
+  -- Number of its holdings, see `dmabuf_holding`.
+  holdings LONG,
+  -- Lines of its track of buffers.
+  depths LONG,
+  -- Counter of its PSS, see `dmabuf_process_counter`; NULL where there is none.
+  pss_track_id JOINID(track.id),
+  -- Counter of its RSS; NULL where there is none.
+  rss_track_id JOINID(track.id),
+  -- Counter `mem.dmabuf_rss`; NULL where there is none.
+  dmabuf_rss_track_id JOINID(track.id)
+)
+AS
+WITH
+  _part AS (
+    SELECT
+      upid,
+      count() AS holdings,
+      max(depth) + 1 AS depths,
+      NULL AS pss,
+      NULL AS rss,
+      NULL AS dmabuf_rss
+    FROM dmabuf_holding
+    GROUP BY
+      upid
+    UNION ALL
+    SELECT
+      upid,
+      0 AS holdings,
+      0 AS depths,
+      iif(kind = 'pss', track_id, NULL) AS pss,
+      iif(kind = 'rss', track_id, NULL) AS rss,
+      iif(kind = 'dmabuf_rss', track_id, NULL) AS dmabuf_rss
+    FROM dmabuf_process_counter
+  )
+SELECT
+  upid,
+  p.pid,
+  p.name AS process_name,
+  sum(part.holdings) AS holdings,
+  sum(part.depths) AS depths,
+  max(part.pss) AS pss_track_id,
+  max(part.rss) AS rss_track_id,
+  max(part.dmabuf_rss) AS dmabuf_rss_track_id
+FROM _part AS part
+JOIN process AS p USING (upid)
+GROUP BY
+  upid
+ORDER BY
+  upid;
+
+-- The flows that tie the holders of a buffer, in the order they took it.
+CREATE PERFETTO TABLE dmabuf_holder_flow(
+  -- Alias for `flow.id`.
+  id LONG,
+  -- The buffer.
+  buffer_id LONG,
+  -- The holding that the flow comes from, see `dmabuf_holding`.
+  from_holding_id JOINID(slice.id),
+  -- The process that it comes from.
+  from_upid JOINID(process.id),
+  -- The holding that the flow goes to.
+  to_holding_id JOINID(slice.id),
+  -- The process that it goes to.
+  to_upid JOINID(process.id),
+  -- When the process that it goes to took the buffer.
+  ts TIMESTAMP,
+  -- How long the process that it comes from had held it by then.
+  after DURATION
+)
+AS
+SELECT
+  f.id,
+  b.buffer_id,
+  a.id AS from_holding_id,
+  a.upid AS from_upid,
+  b.id AS to_holding_id,
+  b.upid AS to_upid,
+  b.ts,
+  b.ts - a.ts AS after
+FROM flow AS f
+JOIN dmabuf_holding AS a
+  ON a.id = f.slice_out
+JOIN dmabuf_holding AS b
+  ON b.id = f.slice_in
+ORDER BY
+  f.id;
