@@ -56,7 +56,7 @@ export const MAPS_PATH_COLUMN_32 = 49;
 export function parseMapsLine(line: RawText): MapsEntry {
   const newline = line.indexOf('\n');
   const end = newline < 0 ? line.length : newline;
-  return parseAt(line, 0, end) ?? notALine(MAPS, line, 0, end);
+  return mapsLineAt(line, 0, end) ?? notALine(MAPS, line, 0, end);
 }
 
 export interface ParseMapsOptions {
@@ -82,7 +82,7 @@ export function parseMaps(
     }
     const end = text.indexOf('\n', start);
     if (end < 0) throw cut(MAPS, text, start);
-    const entry = parseAt(text, start, end);
+    const entry = mapsLineAt(text, start, end);
     if (entry === undefined) return notALine(MAPS, text, start, end);
     if (!only || isDmaBufPath(entry.path)) entries.push(entry);
     start = end + 1;
@@ -182,7 +182,7 @@ export function* parseSmaps(text: RawText): Generator<SmapsEntry> {
   for (let start = 0; start < text.length;) {
     const end = text.indexOf('\n', start);
     if (end < 0) throw cut(SMAPS, text, start);
-    const header = parseAt(text, start, end);
+    const header = mapsLineAt(text, start, end);
     if (header !== undefined) {
       if (vma !== undefined) yield {vma, kB, other};
       vma = header;
@@ -221,8 +221,8 @@ export function renderSmapsEntry(
   return text;
 }
 
-/** The line in [start, end); undefined when it is none. */
-function parseAt(
+/** The line in [start, end), without its newline; undefined when it is none. */
+export function mapsLineAt(
   text: RawText,
   start: number,
   end: number,

@@ -43,14 +43,28 @@ export function hexEnd(text: RawText, pos: number): number {
   return pos;
 }
 
+/** So many decimal digits are always exact as a number. */
+export const EXACT_DIGITS = 15;
+
 /** Decimal digits [start, end) as bigint; via number where that is exact. */
 export function decimal(text: RawText, start: number, end: number): bigint {
-  if (end - start > 15) return BigInt(text.slice(start, end));
+  return end - start > EXACT_DIGITS
+    ? BigInt(text.slice(start, end))
+    : BigInt(decimalNumber(text, start, end));
+}
+
+/** Decimal digits [start, end) as number: rounded, if beyond 2^53. */
+export function decimalNumber(
+  text: RawText,
+  start: number,
+  end: number,
+): number {
+  if (end - start > EXACT_DIGITS) return Number(text.slice(start, end));
   let value = 0;
   for (let i = start; i < end; i++) {
     value = value * 10 + (text.charCodeAt(i) - DIGIT_0);
   }
-  return BigInt(value);
+  return value;
 }
 
 /** Lowercase hex digits [start, end) as bigint. */

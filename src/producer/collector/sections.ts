@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the bodies of the collector's answers (see script.ts): lines that
-// find, stat and grep print about paths under /proc.
+// find, stat and grep print about paths under /proc. A full scan has some ten
+// thousand of them: they are scanned by their characters, without a string for
+// each line or field.
+import {dmaBufPathName, mapsLineAt} from '../../core/formats/index.js';
 import {
-  dmaBufPathName,
-  parseMapsLine,
-  FormatError,
-} from '../../core/formats/index.js';
+  decimal,
+  decimalNumber,
+  detachedSlice,
+  digitsEnd,
+} from '../../core/formats/scan.js';
 import type {BufferName, RawText} from '../../core/model/index.js';
+
+const BLANK = 0x20;
+const SLASH = 0x2f;
+const COLON = 0x3a;
+const CARRIAGE_RETURN = '\r';
+const PROC = '/proc/';
+const FD = 'fd/';
+const TASK = 'task/';
+const MAPS = 'maps:';
 
 /** One line `INODE SIZE PATH` about a path under /proc. */
 export interface PathStat {
@@ -18,8 +31,6 @@ export interface PathStat {
   readonly rest: string;
 }
 
-const PATH_STAT = /^(\d+) (\d+) \/proc\/(\d+)\/(.+)$/;
-
 /** Lines that are not of the form are counted, not guessed at. */
 export interface Lines<T> {
   readonly items: T[];
@@ -27,16 +38,36 @@ export interface Lines<T> {
 }
 
 export function parsePathStats(body: RawText): Lines<PathStat> {
-  return parseLines(body, (line) => {
-    const match = PATH_STAT.exec(line);
-    if (match === null) return undefined;
-    return {
-      inode: BigInt(match[1] ?? ''),
-      size: BigInt(match[2] ?? ''),
-      pid: Number(match[3]),
-      rest: match[4] ?? '',
-    };
-  });
+  return parseLines(body, pathStatAt);
+}
+
+/** The line in [start, end); undefined when it is none. */
+export function pathStatAt(
+  body: RawText,
+  start: number,
+  end: number,
+): PathStat | undefined {
+  const inodeEnd = digitsEnd(body, start);
+  const sizeEnd = digitsEnd(body, inodeEnd + 1);
+  const rest = processPath(body, sizeEnd + 1, end);
+  if (
+    inodeEnd === start ||
+    body.charCodeAt(inodeEnd) !== BLANK ||
+    sizeEnd === inodeEnd + 1 ||
+    body.charCodeAt(sizeEnd) !== BLANK ||
+    rest < 0 ||
+    rest >= end
+  ) {
+    return undefined;
+  }
+  const text = detachedSlice(body, rest, end);
+  if (text.includes(CARRIAGE_RETURN)) return undefined;
+  return {
+    inode: decimal(body, start, inodeEnd),
+    size: decimal(body, inodeEnd + 1, sizeEnd),
+    pid: pidAt(body, sizeEnd + 1),
+    rest: text,
+  };
 }
 
 /** One line `INODEPATH` about a descriptor. */
@@ -47,18 +78,46 @@ export interface FdPath {
   readonly rest: string;
 }
 
-const FD_PATH = /^(\d+)\/proc\/(\d+)\/((?:task\/\d+\/)?fd\/\d+)$/;
-
 export function parseFdPaths(body: RawText): Lines<FdPath> {
-  return parseLines(body, (line) => {
-    const match = FD_PATH.exec(line);
-    if (match === null) return undefined;
+  const line = new FdPathLine();
+  return parseLines<FdPath>(body, (_body, start, end) => {
+    if (!line.scan(body, start, end)) return undefined;
     return {
-      inode: BigInt(match[1] ?? ''),
-      pid: Number(match[2]),
-      rest: match[3] ?? '',
+      inode: decimal(body, start, line.inodeEnd),
+      pid: line.pid,
+      rest: detachedSlice(body, line.rest, end),
     };
   });
+}
+
+/** Where the fields of a line `INODE/proc/PID/[task/TID/]fd/N` are. */
+export class FdPathLine {
+  inodeEnd = 0;
+  pid = 0;
+  /** Where what follows /proc/PID/ begins. */
+  rest = 0;
+  /** Where what follows the last slash begins. */
+  fd = 0;
+
+  /** False when [start, end) is none. */
+  scan(body: RawText, start: number, end: number): boolean {
+    this.inodeEnd = digitsEnd(body, start);
+    if (this.inodeEnd === start) return false;
+    this.rest = processPath(body, this.inodeEnd, end);
+    if (this.rest < 0) return false;
+    let at = this.rest;
+    if (startsWith(TASK, body, at)) {
+      const tid = at + TASK.length;
+      const tidEnd = digitsEnd(body, tid);
+      if (tidEnd === tid || body.charCodeAt(tidEnd) !== SLASH) return false;
+      at = tidEnd + 1;
+    }
+    if (!startsWith(FD, body, at)) return false;
+    this.fd = at + FD.length;
+    if (this.fd >= end || digitsEnd(body, this.fd) !== end) return false;
+    this.pid = pidAt(body, this.inodeEnd);
+    return true;
+  }
 }
 
 /** One VMA of a dma-buf. */
@@ -71,30 +130,33 @@ export interface Mapping {
   readonly name: BufferName | undefined;
 }
 
-const MAPS_LINE = /^\/proc\/(\d+)\/maps:([^]*)$/;
-
 /** Lines `PATH:LINE` of /proc/PID/maps that hold `/dmabuf`. */
 export function parseMappings(body: RawText): Lines<Mapping> {
-  return parseLines<Mapping | 'other'>(body, (line) => {
-    const match = MAPS_LINE.exec(line);
-    if (match === null) return undefined;
-    try {
-      const entry = parseMapsLine(match[2] ?? '');
-      const name = dmaBufPathName(entry.path, {escaped: true});
-      // A file may have /dmabuf anywhere in its path.
-      if (name === undefined) return 'other';
-      return {
-        pid: Number(match[1]),
-        inode: entry.inode,
-        range: `${entry.start.toString(16)}-${entry.end.toString(16)}`,
-        lengthBytes: entry.end - entry.start,
-        name,
-      };
-    } catch (error) {
-      if (error instanceof FormatError) return undefined;
-      throw error;
-    }
-  }) as Lines<Mapping>;
+  return parseLines(body, mappingAt);
+}
+
+/**
+ * The line in [start, end); `other` for a file that has /dmabuf in its path,
+ * undefined for what is no such line.
+ */
+export function mappingAt(
+  body: RawText,
+  start: number,
+  end: number,
+): Mapping | 'other' | undefined {
+  const process = processPath(body, start, end);
+  if (process < 0 || !startsWith(MAPS, body, process)) return undefined;
+  const entry = mapsLineAt(body, process + MAPS.length, end);
+  if (entry === undefined) return undefined;
+  const name = dmaBufPathName(entry.path, {escaped: true});
+  if (name === undefined) return 'other';
+  return {
+    pid: pidAt(body, start),
+    inode: entry.inode,
+    range: `${entry.start.toString(16)}-${entry.end.toString(16)}`,
+    lengthBytes: entry.end - entry.start,
+    name,
+  };
 }
 
 /** One line `PATH:TEXT` of grep about a file of a process. */
@@ -103,14 +165,31 @@ export interface ProcessLine {
   readonly text: RawText;
 }
 
-const PROCESS_LINE = /^\/proc\/(\d+)\/[a-z_]+:([^]*)$/;
-
 export function parseProcessLines(body: RawText): Lines<ProcessLine> {
-  return parseLines(body, (line) => {
-    const match = PROCESS_LINE.exec(line);
-    if (match === null) return undefined;
-    return {pid: Number(match[1]), text: match[2] ?? ''};
-  });
+  return parseLines(body, processLineAt);
+}
+
+/** The line in [start, end); undefined when it is none. */
+export function processLineAt(
+  body: RawText,
+  start: number,
+  end: number,
+): ProcessLine | undefined {
+  const file = processPath(body, start, end);
+  if (file < 0) return undefined;
+  let colon = file;
+  while (colon < end && isNameLetter(body.charCodeAt(colon))) colon++;
+  if (colon === file || colon >= end) return undefined;
+  if (body.charCodeAt(colon) !== COLON) return undefined;
+  return {
+    pid: pidAt(body, start),
+    text: detachedSlice(body, colon + 1, end),
+  };
+}
+
+/** [a-z_] */
+function isNameLetter(code: number): boolean {
+  return (code >= 0x61 && code <= 0x7a) || code === 0x5f;
 }
 
 /** Files of a `slurp` answer: path → text. */
@@ -142,7 +221,7 @@ export interface WalkErrors {
 
 // Paths are quoted as 'x' or, in UTF-8 locales, as \u2018x\u2019.
 const ABOUT_PROCESS = /\/proc\/(\d+)\/([a-z_]+)([^\s'":\x80-\xff]*)/;
-const FD = /^(?:\/\d+\/fd)?\/\d+$/;
+const FD_OF_PROCESS = /^(?:\/\d+\/fd)?\/\d+$/;
 const REFUSED = /Permission denied|Operation not permitted/;
 const GONE = /No such (?:file or directory|process)/;
 
@@ -158,7 +237,7 @@ export function parseWalkErrors(errors: RawText): WalkErrors {
     } else if (about !== null && GONE.test(line)) {
       // An fd that was closed in mid-walk is not a process that vanished.
       if (about[3] === '') vanished.add(Number(about[1]));
-    } else if (about !== null && FD.test(about[3] ?? '')) {
+    } else if (about !== null && FD_OF_PROCESS.test(about[3] ?? '')) {
       // A file on a dead server, a folder in itself: a dma-buf never fails.
       continue;
     } else if (other.length < 10) {
@@ -168,22 +247,58 @@ export function parseWalkErrors(errors: RawText): WalkErrors {
   return {refused, vanished, other};
 }
 
-function parseLines<T>(
+function parseLines<T extends object>(
   body: RawText,
-  parse: (line: RawText) => T | 'other' | undefined,
+  parse: (body: RawText, start: number, end: number) => T | 'other' | undefined,
 ): Lines<T> {
   const items: T[] = [];
-  let malformed = 0;
-  let at = 0;
-  while (at < body.length) {
-    let end = body.indexOf('\n', at);
-    if (end === -1) end = body.length;
-    if (end > at) {
-      const item = parse(body.slice(at, end));
-      if (item === undefined) malformed++;
-      else if (item !== 'other') items.push(item as T);
-    }
-    at = end + 1;
-  }
+  const malformed = eachLine(body, (start, end) => {
+    const item = parse(body, start, end);
+    if (item === undefined) return false;
+    if (item !== 'other') items.push(item);
+    return true;
+  });
   return {items, malformed};
+}
+
+/**
+ * Calls `parse` for each line that is not empty.
+ *
+ * @param parse false: the line is not of the form
+ * @returns how many were not
+ */
+export function eachLine(
+  body: RawText,
+  parse: (start: number, end: number) => boolean,
+): number {
+  let malformed = 0;
+  for (let at = 0, end; at < body.length; at = end + 1) {
+    end = body.indexOf('\n', at);
+    if (end === -1) end = body.length;
+    if (end > at && !parse(at, end)) malformed++;
+  }
+  return malformed;
+}
+
+/** Where what follows `/proc/PID/` at `start` begins; -1 if it is not there. */
+function processPath(body: RawText, start: number, end: number): number {
+  if (!startsWith(PROC, body, start)) return -1;
+  const pid = start + PROC.length;
+  const pidEnd = digitsEnd(body, pid);
+  if (pidEnd === pid || body.charCodeAt(pidEnd) !== SLASH) return -1;
+  return pidEnd < end ? pidEnd + 1 : -1;
+}
+
+/** The PID of the `/proc/PID/` at `start`. */
+export function pidAt(body: RawText, start: number): number {
+  const pid = start + PROC.length;
+  return decimalNumber(body, pid, digitsEnd(body, pid));
+}
+
+/** body.startsWith(text, at), for the short texts of hot loops. */
+function startsWith(text: string, body: RawText, at: number): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if (body.charCodeAt(at + i) !== text.charCodeAt(i)) return false;
+  }
+  return true;
 }

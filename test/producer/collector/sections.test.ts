@@ -201,3 +201,88 @@ describe('parseWalkErrors', () => {
     expect(parseWalkErrors(`${line}\n`.repeat(99)).other).toHaveLength(10);
   });
 });
+
+describe('the scanners of lines', () => {
+  /** Lines of the forms, and others that look much like them. */
+  const number = fc.oneof(
+    fc.bigInt({min: 0n, max: 2n ** 64n}).map(String),
+    fc.constantFrom('', '0', '007', 'x', '-1', '1.5', '123456789012345678901'),
+  );
+  const part = fc.constantFrom(
+    ...['/proc/', '/proc', 'fd', 'fd/', '/fd/', 'task/', '/task/', 'maps:'],
+    ...['/maps:', '/comm:', 'dmabuf_rss:', '/dmabuf:', ' ', '  ', '/', ':'],
+    ...['rw-s 00000000 00:0b ', '-', '\r', '\0', '\xff', '\u2028', 'a', 'f0'],
+  );
+  const fd = fc
+    .tuple(number, number, fc.constantFrom('', 'task/1/', 'task//'), number)
+    .map(([inode, pid, task, fd]) => `${inode}/proc/${pid}/${task}fd/${fd}`);
+  const stat = fc
+    .tuple(number, number, number, fc.constantFrom('', 'fd', 'a\r', 'a b'))
+    .map(([a, b, pid, rest]) => `${a} ${b} /proc/${pid}/${rest}`);
+  const told = fc
+    .tuple(number, fc.constantFrom('comm', 'Comm', ''), fc.string())
+    .map(([pid, file, text]) => `/proc/${pid}/${file}:${text}`);
+  const mess = fc
+    .array(fc.oneof(number, part), {maxLength: 9})
+    .map((parts) => parts.join(''));
+  const bodies = fc
+    .array(fc.oneof(fd, stat, told, mess), {maxLength: 8})
+    .map((lines) => lines.join('\n'));
+
+  function expectAs(
+    parse: (body: string) => {
+      readonly items: unknown;
+      readonly malformed: number;
+    },
+    form: RegExp,
+    item: (match: readonly string[]) => unknown,
+  ): void {
+    fc.assert(
+      fc.property(bodies, (body) => {
+        const lines = body.split('\n').filter((line) => line !== '');
+        const matches = lines.flatMap((line) => {
+          const match = form.exec(line);
+          return match === null ? [] : [[...match]];
+        });
+        expect(parse(body)).toEqual({
+          items: matches.map(item),
+          malformed: lines.length - matches.length,
+        });
+      }),
+      {numRuns: 2000},
+    );
+  }
+
+  it('take the same stats as a regular expression', () => {
+    expectAs(
+      parsePathStats,
+      /^(\d+) (\d+) \/proc\/(\d+)\/([^\r\n]+)$/,
+      ([, inode = '', size = '', pid = '', rest]) => ({
+        inode: BigInt(inode),
+        size: BigInt(size),
+        pid: Number(pid),
+        rest,
+      }),
+    );
+  });
+
+  it('take the same descriptors as a regular expression', () => {
+    expectAs(
+      parseFdPaths,
+      /^(\d+)\/proc\/(\d+)\/((?:task\/\d+\/)?fd\/\d+)$/,
+      ([, inode = '', pid = '', rest]) => ({
+        inode: BigInt(inode),
+        pid: Number(pid),
+        rest,
+      }),
+    );
+  });
+
+  it('take the same lines of files as a regular expression', () => {
+    expectAs(
+      parseProcessLines,
+      /^\/proc\/(\d+)\/[a-z_]+:([^]*)$/,
+      ([, pid = '', text]) => ({pid: Number(pid), text}),
+    );
+  });
+});
