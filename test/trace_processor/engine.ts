@@ -15,7 +15,18 @@ export interface Engine {
   parse(data: Uint8Array): Promise<void>;
   notifyEof(): Promise<void>;
   query(sql: string): Promise<QueryResult>;
+  /** So that INCLUDE PERFETTO MODULE finds them. */
+  registerSqlPackages(sqlPackage: SqlPackage): Promise<void>;
   dispose(): void;
+}
+
+/** A PerfettoSQL package: modules whose names begin with the package's. */
+export interface SqlPackage {
+  readonly name: string;
+  readonly modules: ReadonlyArray<{
+    readonly name: string;
+    readonly sql: string;
+  }>;
 }
 
 interface QueryResult {

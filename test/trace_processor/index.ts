@@ -4,10 +4,15 @@ import {
   traceProcessorFiles,
   type TraceProcessorFiles,
 } from './download.js';
-import {readRows, startTraceProcessor, type Row} from './engine.js';
+import {
+  readRows,
+  startTraceProcessor,
+  type Row,
+  type SqlPackage,
+} from './engine.js';
 
 export {TraceProcessorMissing} from './download.js';
-export type {Cell, Row} from './engine.js';
+export type {Cell, Row, SqlPackage} from './engine.js';
 
 /** The largest piece the trace processor takes at once. */
 const SLICE_BYTES = 32 * 1024 * 1024;
@@ -16,6 +21,8 @@ const SLICE_BYTES = 32 * 1024 * 1024;
 export interface TraceDb {
   /** @throws with the trace processor's message when the SQL is wrong. */
   query(sql: string): Promise<Row[]>;
+  /** Makes the modules of a PerfettoSQL package known, for INCLUDE. */
+  registerSqlPackage(sqlPackage: SqlPackage): Promise<void>;
   /** Everything that went wrong while loading, of any severity; [] is good. */
   importErrors(): Promise<Row[]>;
   close(): void;
@@ -58,6 +65,7 @@ export async function openTrace(bytes: Uint8Array): Promise<TraceDb> {
   }
   return {
     query: (sql) => readRows(engine, sql),
+    registerSqlPackage: (sqlPackage) => engine.registerSqlPackages(sqlPackage),
     importErrors: async () => [
       ...(await readRows(engine, IMPORT_ERRORS)),
       ...(await readRows(engine, 'SELECT * FROM _trace_import_logs')),

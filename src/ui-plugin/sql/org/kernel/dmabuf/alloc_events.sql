@@ -129,8 +129,8 @@ CREATE PERFETTO TABLE dmabuf_alloc_event(
   -- The same buffer in a recording, see `dmabuf_buffer`; NULL where no sample
   -- saw it.
   buffer_id LONG,
-  -- How much later the recording's samples saw it; NULL without a buffer_id, and
-  -- where the buffer was there before it could be seen.
+  -- How much later the recording's samples saw it; NULL without a buffer_id,
+  -- and where the buffer was there before it could be seen.
   seen_after DURATION
 )
 AS

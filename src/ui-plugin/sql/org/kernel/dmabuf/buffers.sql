@@ -135,8 +135,8 @@ CREATE PERFETTO TABLE dmabuf_buffer(
   inode LONG,
   -- 0 for the first buffer with this inode number, then 1, 2, ...
   generation LONG,
-  -- Inode and generation, as in `1234.0`: the same text, and so the same colour,
-  -- on each slice of the buffer (`correlation_id`).
+  -- Inode and generation, as in `1234.0`: the same text, and so the same
+  -- colour, on each slice of the buffer (`correlation_id`).
   key STRING,
   -- The last name that it had (DMA_BUF_SET_NAME); NULL when it had none.
   name STRING,
@@ -290,8 +290,8 @@ CREATE PERFETTO TABLE dmabuf_holding(
   -- Processes that held the buffer as the holding began, this one included. See
   -- `dmabuf_holder_interval` for how many there were later.
   holders LONG,
-  -- True when it began because it could not be seen before: the process may have
-  -- held the buffer for longer.
+  -- True when it began because it could not be seen before: the process may
+  -- have held the buffer for longer.
   began_unseen BOOL,
   -- True when it ended because the process could not be read any more: it may
   -- still hold the buffer.

@@ -38,8 +38,8 @@ CREATE PERFETTO TABLE dmabuf_leak_candidate(
   freed LONG,
   -- The longest that one of these lived; NULL when none was freed.
   freed_after DURATION,
-  -- Since when at least one of them is held by nobody else (or by nobody), though
-  -- it had been; NULL where that never changed.
+  -- Since when at least one of them is held by nobody else (or by nobody),
+  -- though it had been; NULL where that never changed.
   let_go_ts TIMESTAMP,
   -- The process that let go of most of them last; NULL as let_go_ts.
   let_go_upid JOINID(process.id),
@@ -74,8 +74,8 @@ CREATE PERFETTO TABLE dmabuf_leak_buffer(
   candidate_id LONG,
   -- The buffer, see `dmabuf_buffer`.
   buffer_id LONG,
-  -- The holding of the process, see `dmabuf_holding`; NULL where only the kernel
-  -- has it.
+  -- The holding of the process, see `dmabuf_holding`; NULL where only the
+  -- kernel has it.
   holding_id LONG,
   -- Since when nobody else holds it; NULL where nobody else did.
   let_go_ts TIMESTAMP

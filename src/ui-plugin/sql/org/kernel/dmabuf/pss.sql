@@ -69,8 +69,8 @@ ORDER BY
 
 -- The share of each holder in each buffer, over time: exact PSS. Over all rows
 -- that hold at a time, the sum of pss is the unique total of what processes
--- hold. Meant to be filtered by buffer_id, upid or holding_id: there are as many
--- rows as holders and changes of their number.
+-- hold. Meant to be filtered by buffer_id, upid or holding_id: there are as
+-- many rows as holders and changes of their number.
 CREATE PERFETTO VIEW dmabuf_holding_share(
   -- When the share became this.
   ts TIMESTAMP,

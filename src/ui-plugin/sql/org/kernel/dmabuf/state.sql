@@ -84,7 +84,8 @@ RETURNS TABLE(
   holders LONG,
   -- True when no process that could be read holds it.
   is_kernel_only BOOL,
-  -- True when it is held, and only by mappings (as `dmabuf_holding` tells them).
+  -- True when it is held, and only by mappings (as `dmabuf_holding` tells
+  -- them).
   is_mapped_only BOOL
 )
 AS
@@ -115,7 +116,8 @@ WHERE
   b.ts <= $ts
   AND (b.is_open OR b.end_ts > $ts);
 
--- What each process holds at a time. After the last sample: what was known last.
+-- What each process holds at a time. After the last sample: what was known
+-- last.
 CREATE PERFETTO FUNCTION dmabuf_processes_at(
   -- The time.
   ts TIMESTAMP
@@ -149,8 +151,8 @@ FROM dmabuf_holdings_at($ts)
 GROUP BY
   upid;
 
--- Intervals that memory is held in, keyed by what `by` names. A buffer without a
--- known size counts, and is in no sum.
+-- Intervals that memory is held in, keyed by what `by` names. A buffer without
+-- a known size counts, and is in no sum.
 CREATE PERFETTO FUNCTION _dmabuf_interval(by STRING)
 RETURNS TABLE(
   ts TIMESTAMP,
@@ -201,8 +203,8 @@ FROM dmabuf_buffer
 WHERE
   $by IN ('buffer', 'name', 'exporter', 'total');
 
--- What is held in a span of time, by one of several keys. Of the columns upid to
--- exporter those are set that belong to the key.
+-- What is held in a span of time, by one of several keys. Of the columns upid
+-- to exporter those are set that belong to the key.
 CREATE PERFETTO FUNCTION dmabuf_held_in(
   -- When the span begins.
   ts TIMESTAMP,

@@ -33,6 +33,10 @@ CREATE PERFETTO TABLE dmabuf_trace_info(
   has_dma_heap_stat BOOL,
   -- True when the trace holds counters `mem.dmabuf_rss` of processes.
   has_dmabuf_rss BOOL,
+  -- True when it holds those counters of processes that no recording counts:
+  -- Perfetto's own, and not the copies that a recording makes for Perfetto's
+  -- memory views.
+  has_stock_dmabuf_rss BOOL,
   -- True when there is anything about dma-bufs but `dma_buf` ftrace events,
   -- which are in `dmabuf_alloc_event`.
   has_any BOOL
@@ -54,7 +58,19 @@ WITH
       EXISTS(SELECT 1 FROM track WHERE type = 'android_dma_heap')
         AS has_dma_heap_stat,
       EXISTS(SELECT 1 FROM dmabuf_process_counter WHERE kind = 'dmabuf_rss')
-        AS has_dmabuf_rss
+        AS has_dmabuf_rss,
+      EXISTS(
+        SELECT 1
+        FROM dmabuf_process_counter
+        WHERE
+          kind = 'dmabuf_rss'
+          AND upid NOT IN (
+            SELECT upid
+            FROM dmabuf_process_counter
+            WHERE
+              kind = 'rss'
+          )
+      ) AS has_stock_dmabuf_rss
   )
 SELECT
   e.has_recording,
@@ -74,5 +90,6 @@ SELECT
   (SELECT int_value FROM _attribute WHERE key = 'samples') AS samples,
   e.has_dma_heap_stat,
   e.has_dmabuf_rss,
+  e.has_stock_dmabuf_rss,
   e.has_recording OR e.has_dma_heap_stat OR e.has_dmabuf_rss AS has_any
 FROM _exists AS e;
