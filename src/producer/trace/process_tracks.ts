@@ -12,10 +12,7 @@ import {CounterSeries} from './counter_series.js';
 import {processTrackPacket} from './descriptors.js';
 import {Lanes, type Lane} from './lanes.js';
 import type {DmaBufFields, Fields, PacketWriter} from './packet_writer.js';
-import {trackName, trackUuid} from './schema.js';
-
-/** ns in a tick of field 22 of /proc/PID/stat (USER_HZ is 100). */
-const NS_PER_TICK = 10_000_000n;
+import {NS_PER_TICK, trackName, trackUuid} from './schema.js';
 
 /** A slice that is open. */
 interface OpenHolding {

@@ -50,11 +50,30 @@ export interface BufferRecord {
 export interface ProcessRecord {
   readonly pid: number;
   readonly name: string;
+  /** Clock ticks since boot (USER_HZ, 100/s). */
+  readonly startTicks: bigint | undefined;
   /** bytes */
   readonly rss: CounterSummary | undefined;
   /** bytes, with fractions */
   readonly pss: CounterSummary | undefined;
   readonly holdings: readonly HoldingRecord[];
+}
+
+/** What one sample says of itself. */
+export interface SampleRecord {
+  readonly sequence: number;
+  readonly fullScan: boolean;
+  /** Source of the list of all buffers; undefined when there was none. */
+  readonly kernelList: string | undefined;
+  readonly fileCounts: boolean;
+  readonly processesSeen: number;
+  readonly processesScanned: number;
+  readonly processesUnreadable: number;
+  readonly processesVanished: number;
+  readonly inodeCollisions: number;
+  /** Part of what is kernel-only may be held by who could not be read. */
+  readonly kernelOnlyIsUpperBound: boolean;
+  readonly problems: readonly string[];
 }
 
 /** What the samples of a recording say of themselves. */
@@ -78,6 +97,8 @@ export interface SampleSummary {
   readonly mostInodeCollisions: number;
   /** How many samples had each problem. */
   readonly problems: ReadonlyMap<string, number>;
+  /** The last sample; undefined when there was none. */
+  readonly last: SampleRecord | undefined;
 }
 
 /** A recording of ours, read back from a trace. */
@@ -88,8 +109,10 @@ export interface Recording {
   /** End of the first and of the last sample, BOOTTIME ns. */
   readonly beginNs: bigint;
   readonly endNs: bigint;
-  /** How it ended; undefined when it was cut short. */
+  /** How it ended; undefined when it was cut short, or not read to its end. */
   readonly ended: string | undefined;
+  /** There are samples after the one up to which it was to be read. */
+  readonly hasMore: boolean;
   readonly samples: SampleSummary;
   /** By track name: Total, Held by processes, ..., Exporter: NAME. */
   readonly counters: ReadonlyMap<string, CounterSummary>;

@@ -11,6 +11,10 @@ import {BuiltinClock} from './proto/perfetto/common/builtin_clock_pb.js';
 import type {TraceAttributes} from './proto/perfetto/common/trace_attributes_pb.js';
 import type {ClockSnapshot} from './proto/perfetto/trace/clock_snapshot_pb.js';
 import {TracePacketSchema} from './proto/perfetto/trace/trace_packet_pb.js';
+import {
+  ProcessDescriptorSchema,
+  type ProcessDescriptor,
+} from './proto/perfetto/trace/track_event/process_descriptor_pb.js';
 import type {TrackDescriptor} from './proto/perfetto/trace/track_event/track_descriptor_pb.js';
 import {
   TrackEvent_Type,
@@ -30,9 +34,16 @@ import type {
   HoldingRecord,
   ProcessRecord,
   Recording,
+  SampleRecord,
   SampleSummary,
 } from './recording.js';
-import {attribute, SCHEMA_VERSION, trackName, trackUuid} from './schema.js';
+import {
+  attribute,
+  NS_PER_TICK,
+  SCHEMA_VERSION,
+  trackName,
+  trackUuid,
+} from './schema.js';
 
 type Mutable<T> = {-readonly [K in keyof T]: T[K]};
 
@@ -81,6 +92,15 @@ export class RecordingBuilder {
   private pending: Event[] = [];
   private beginNs: bigint | undefined;
   private endNs = 0n;
+  private past = false;
+
+  /** @param untilNs samples later than that, from the first on, are left out. */
+  constructor(private readonly untilNs: bigint | undefined) {}
+
+  /** True once there was a sample that is to be left out. */
+  get isPast(): boolean {
+    return this.past;
+  }
 
   /** @throws when the bytes are no TracePacket. */
   add(bytes: Uint8Array): void {
@@ -122,7 +142,7 @@ export class RecordingBuilder {
       warnings.push('the last sample is incomplete and left out');
     }
     const ended = this.text(attribute.ended);
-    if (ended === undefined) {
+    if (ended === undefined && !this.past) {
       warnings.push('the recording was cut short: it has no end mark');
     }
     return {
@@ -131,6 +151,7 @@ export class RecordingBuilder {
       beginNs: this.beginNs,
       endNs: this.endNs,
       ended,
+      hasMore: this.past,
       samples: this.samples.summary(),
       counters: this.counters,
       processes: [...this.processes.values()],
@@ -180,6 +201,7 @@ export class RecordingBuilder {
         this.processes.set(uuid, {
           pid: process.pid,
           name: process.processName,
+          startTicks: startTicksOf(process),
           rss: undefined,
           pss: undefined,
           holdings: [],
@@ -194,6 +216,13 @@ export class RecordingBuilder {
   }
 
   private commit(): void {
+    const stampNs = this.pending.at(-1)?.timestampNs ?? 0n;
+    const begunNs = this.beginNs ?? stampNs;
+    if (this.untilNs !== undefined && stampNs - begunNs > this.untilNs) {
+      this.past = true;
+      this.pending = [];
+      return;
+    }
     for (const {timestampNs, event} of this.pending) {
       if (event.trackUuid === trackUuid.samples) {
         if (!hasExtension(event, dma_buf_sample)) continue;
@@ -204,8 +233,7 @@ export class RecordingBuilder {
         this.addSliceEvent(timestampNs, event);
       }
     }
-    const stampNs = this.pending.at(-1)?.timestampNs ?? 0n;
-    this.beginNs ??= stampNs;
+    this.beginNs = begunNs;
     this.endNs = stampNs;
     this.pending = [];
   }
@@ -342,8 +370,10 @@ class SampleCounter {
   private mostVanished = 0;
   private mostInodeCollisions = 0;
   private readonly problems = new Map<string, number>();
+  private last: DmaBufSample | undefined;
 
   add(beginNs: bigint, sample: DmaBufSample): void {
+    this.last = sample;
     const sequence = Number(sample.sequence);
     if (this.count === 0) this.firstSequence = sequence;
     this.count++;
@@ -387,8 +417,32 @@ class SampleCounter {
       mostVanished: this.mostVanished,
       mostInodeCollisions: this.mostInodeCollisions,
       problems: this.problems,
+      last: this.last === undefined ? undefined : readSample(this.last),
     };
   }
+}
+
+function readSample(sample: DmaBufSample): SampleRecord {
+  const {kernelList} = sample;
+  return {
+    sequence: Number(sample.sequence),
+    fullScan: sample.fullScan,
+    kernelList: kernelList === '' ? undefined : kernelList,
+    fileCounts: sample.fileCounts,
+    processesSeen: sample.processesSeen,
+    processesScanned: sample.processesScanned,
+    processesUnreadable: sample.processesUnreadable,
+    processesVanished: sample.processesVanished,
+    inodeCollisions: sample.inodeCollisions,
+    kernelOnlyIsUpperBound: sample.kernelOnlyIsUpperBound,
+    problems: sample.problem,
+  };
+}
+
+function startTicksOf(process: ProcessDescriptor): bigint | undefined {
+  return isFieldSet(process, ProcessDescriptorSchema.field.startTimestampNs)
+    ? process.startTimestampNs / NS_PER_TICK
+    : undefined;
 }
 
 function readClock({clocks}: ClockSnapshot): ClockReading | undefined {

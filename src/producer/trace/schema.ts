@@ -8,6 +8,9 @@ export const SCHEMA_VERSION = 1;
 /** trusted_packet_sequence_id of everything we write. */
 export const SEQUENCE_ID = 0x0dab;
 
+/** ns in a tick of field 22 of /proc/PID/stat (USER_HZ is 100). */
+export const NS_PER_TICK = 10_000_000n;
+
 /** Names of tracks under the root. */
 export const trackName = {
   root: 'DMA-BUF',

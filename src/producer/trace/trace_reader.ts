@@ -21,11 +21,16 @@ const TRACK_DESCRIPTOR = 60;
  * recording's warnings say so. Memory depends on the buffers and holdings in
  * it, not on the file's size.
  *
+ * @param options.untilNs read no further than the last sample up to then, ns
+ *     from the first sample on; what is open is what was there at that time.
  * @throws TraceReadError when the file cannot be read, is no trace, or holds no
  *     recording of ours.
  */
-export async function readRecording(path: string): Promise<Recording> {
-  const builder = new RecordingBuilder();
+export async function readRecording(
+  path: string,
+  options: {readonly untilNs?: bigint | undefined} = {},
+): Promise<Recording> {
+  const builder = new RecordingBuilder(options.untilNs);
   const warnings: string[] = [];
   let ourSequence: number | undefined;
   /** Comes first in the file, before we know which packets are ours. */
@@ -48,6 +53,7 @@ export async function readRecording(path: string): Promise<Recording> {
         break;
       }
       if (sequenceId === ourSequence) builder.add(packet.bytes);
+      if (builder.isPast) break;
     } catch {
       warnings.push(describeDamage({kind: 'garbled', offset: packet.offset}));
       break;

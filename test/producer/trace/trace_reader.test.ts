@@ -57,6 +57,19 @@ describe('a recording read back', () => {
       mostVanished: 0,
       mostInodeCollisions: 0,
       problems: new Map(),
+      last: {
+        sequence: 5,
+        fullScan: false,
+        kernelList: 'bufinfo',
+        fileCounts: true,
+        processesSeen: 3,
+        processesScanned: 3,
+        processesUnreadable: 0,
+        processesVanished: 0,
+        inodeCollisions: 0,
+        kernelOnlyIsUpperBound: false,
+        problems: [],
+      },
     });
   });
 
@@ -227,6 +240,47 @@ describe('among packets of others', () => {
     expect(warnings).toEqual([
       'there is a second recording in it, which is left out',
     ]);
+  });
+});
+
+describe('a recording read up to a time', () => {
+  async function readUntil(untilNs: bigint): Promise<Recording> {
+    const path = join(folder, 'until.pftrace');
+    await writeFile(path, Buffer.concat(record(everything())));
+    return readRecording(path, {untilNs});
+  }
+
+  test.each([
+    [0n, 0],
+    [INTERVAL_NS - 1n, 0],
+    [INTERVAL_NS, 1],
+    [4n * INTERVAL_NS + 7n, 4],
+  ])('%d ns ends with sample %i', async (untilNs, last) => {
+    const recording = await readUntil(untilNs);
+    expect(recording.endNs).toBe(stampOf(last));
+    expect(recording.samples.last?.sequence).toBe(last);
+    expect(recording.hasMore).toBe(true);
+    expect(recording.ended).toBeUndefined();
+    expect(recording.warnings).toEqual([]);
+  });
+
+  test('leaves open what was there then', async () => {
+    const {buffers, processes} = await readUntil(INTERVAL_NS);
+    const open = buffers.filter(({endNs}) => endNs === undefined);
+    expect(open.map(({inode}) => inode)).toEqual([1n, 9n, 2n]);
+    // Its name came with the next sample.
+    expect(open.find(({inode}) => inode === 2n)?.names).toEqual([]);
+    const holders = processes.filter(({holdings}) => holdings.length > 0);
+    expect(holders.map(({pid, startTicks}) => [pid, startTicks])).toEqual([
+      [10, 100n],
+      [20, 200n],
+    ]);
+  });
+
+  test('is whole when the time is not before its end', async () => {
+    const recording = await readUntil(5n * INTERVAL_NS);
+    expect(recording.hasMore).toBe(false);
+    expect(recording.ended).toBe('finished');
   });
 });
 
