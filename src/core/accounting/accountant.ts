@@ -22,6 +22,14 @@ interface References {
   readonly pids: Set<number>;
 }
 
+/** What a process's holdings add up to. */
+interface Shares {
+  rssBytes: bigint;
+  readonly pss: Pss;
+  buffers: number;
+  unknownSizes: number;
+}
+
 type Holdings = ReadonlyMap<bigint, Holding>;
 
 const NO_REFERENCES: References = {fdRefs: 0, mapRefs: 0, pids: new Set()};
@@ -39,6 +47,8 @@ export class Accountant {
   /** Of the snapshot before. */
   private known: ReadonlyMap<bigint, DmaBuf> = new Map();
   private readonly processes = new Map<number, ProcessAccount>();
+  /** By pid. */
+  private readonly shares = new Map<number, Shares>();
   private readonly total = emptySum();
   private readonly held = emptySum();
   private readonly kernelOnly = emptySum();
@@ -54,9 +64,21 @@ export class Accountant {
    */
   account(snapshot: Snapshot): Accounting {
     const changedPids = new Set<number>();
-    const changedInodes = new Set<bigint>();
-    this.updateReferences(snapshot, changedPids, changedInodes);
-    this.updateBuffers(snapshot, changedPids, changedInodes);
+    const changedInodes = this.changedInodes(snapshot);
+    this.shareOut(
+      changedInodes,
+      -1,
+      changedPids,
+      (pid) => this.processes.get(pid)?.holdings,
+    );
+    this.updateReferences(snapshot, changedPids);
+    this.updateBuffers(snapshot, changedInodes);
+    this.shareOut(changedInodes, 1, changedPids, (pid) =>
+      snapshot.processes.get(pid),
+    );
+    for (const pid of this.shares.keys()) {
+      if (!snapshot.processes.has(pid)) this.shares.delete(pid);
+    }
     for (const pid of changedPids) {
       const holdings = snapshot.processes.get(pid);
       if (holdings === undefined) continue;
@@ -78,14 +100,27 @@ export class Accountant {
     };
   }
 
-  private updateReferences(
-    snapshot: Snapshot,
-    changedPids: Set<number>,
-    changedInodes: Set<bigint>,
-  ): void {
+  /** Inodes of buffers that are not, or not held, as they were. */
+  private changedInodes(snapshot: Snapshot): Set<bigint> {
+    const inodes = new Set(changedKeys(this.known, snapshot.buffers));
+    this.known = snapshot.buffers;
+    const add = (before: Holdings, after: Holdings): void => {
+      for (const inode of changedKeys(before, after)) inodes.add(inode);
+    };
+    for (const [pid, {holdings}] of this.processes) {
+      const after = snapshot.processes.get(pid)?.holdings ?? NO_HOLDINGS;
+      add(holdings.holdings, after);
+    }
+    for (const [pid, {holdings}] of snapshot.processes) {
+      if (!this.processes.has(pid)) add(NO_HOLDINGS, holdings);
+    }
+    return inodes;
+  }
+
+  private updateReferences(snapshot: Snapshot, changedPids: Set<number>): void {
     for (const [pid, {holdings}] of this.processes) {
       if (snapshot.processes.has(pid)) continue;
-      this.count(pid, holdings.holdings, NO_HOLDINGS, changedInodes);
+      this.count(pid, holdings.holdings, NO_HOLDINGS);
       this.processes.delete(pid);
     }
     for (const [pid, after] of snapshot.processes) {
@@ -96,37 +131,22 @@ export class Accountant {
         this.processes.set(pid, {...account, holdings: after});
         continue;
       }
-      const {holdings = NO_HOLDINGS} = before ?? {};
-      this.count(pid, holdings, after.holdings, changedInodes);
+      this.count(pid, before?.holdings ?? NO_HOLDINGS, after.holdings);
       changedPids.add(pid);
     }
   }
 
   /** Puts what a process holds now in the place of what it held. */
-  private count(
-    pid: number,
-    before: Holdings,
-    after: Holdings,
-    changedInodes: Set<bigint>,
-  ): void {
-    if (before === after) return;
-    for (const [inode, holding] of after) {
-      const known = before.get(inode);
-      if (known === holding) continue;
+  private count(pid: number, before: Holdings, after: Holdings): void {
+    for (const inode of changedKeys(before, after)) {
+      const then = before.get(inode);
+      const now = after.get(inode);
       const refs = this.referencesOf(inode);
-      refs.fdRefs += holding.fdRefs - (known?.fdRefs ?? 0);
-      refs.mapRefs += holding.mapRefs - (known?.mapRefs ?? 0);
-      refs.pids.add(pid);
-      changedInodes.add(inode);
-    }
-    for (const [inode, {fdRefs, mapRefs}] of before) {
-      if (after.has(inode)) continue;
-      const refs = this.referencesOf(inode);
-      refs.fdRefs -= fdRefs;
-      refs.mapRefs -= mapRefs;
-      refs.pids.delete(pid);
+      refs.fdRefs += (now?.fdRefs ?? 0) - (then?.fdRefs ?? 0);
+      refs.mapRefs += (now?.mapRefs ?? 0) - (then?.mapRefs ?? 0);
+      if (now !== undefined) refs.pids.add(pid);
+      else refs.pids.delete(pid);
       if (refs.pids.size === 0) this.references.delete(inode);
-      changedInodes.add(inode);
     }
   }
 
@@ -139,15 +159,48 @@ export class Accountant {
     return refs;
   }
 
+  /** Adds buffers to their holders' sums, or takes them away. */
+  private shareOut(
+    inodes: ReadonlySet<bigint>,
+    sign: 1 | -1,
+    changedPids: Set<number>,
+    processOf: (pid: number) => ProcessHoldings | undefined,
+  ): void {
+    for (const inode of inodes) {
+      const pids = this.references.get(inode)?.pids ?? NO_REFERENCES.pids;
+      for (const pid of pids) {
+        const holding = processOf(pid)?.holdings.get(inode);
+        if (holding === undefined) continue;
+        const {sizeBytes} = holding.buffer;
+        changedPids.add(pid);
+        const shares = this.sharesOf(pid);
+        shares.buffers += sign;
+        if (sizeBytes === undefined) {
+          shares.unknownSizes += sign;
+        } else if (sign > 0) {
+          shares.rssBytes += sizeBytes;
+          shares.pss.add(sizeBytes, pids.size);
+        } else {
+          shares.rssBytes -= sizeBytes;
+          shares.pss.remove(sizeBytes, pids.size);
+        }
+      }
+    }
+  }
+
+  private sharesOf(pid: number): Shares {
+    let shares = this.shares.get(pid);
+    if (shares === undefined) {
+      shares = {rssBytes: 0n, pss: new Pss(), buffers: 0, unknownSizes: 0};
+      this.shares.set(pid, shares);
+    }
+    return shares;
+  }
+
   private updateBuffers(
     snapshot: Snapshot,
-    changedPids: Set<number>,
-    changedInodes: Set<bigint>,
+    changedInodes: ReadonlySet<bigint>,
   ): void {
-    for (const inode of changedKeys(this.known, snapshot.buffers)) {
-      changedInodes.add(inode);
-    }
-    this.known = snapshot.buffers;
     for (const inode of changedInodes) {
       const before = this.buffers.get(inode);
       const refs = this.references.get(inode) ?? NO_REFERENCES;
@@ -160,8 +213,6 @@ export class Accountant {
       const after = accountBuffer(buffer, refs);
       this.buffers.set(inode, after);
       this.sumUp(after, 1);
-      // Its holders' shares of it are others now.
-      for (const pid of refs.pids) changedPids.add(pid);
     }
   }
 
@@ -176,19 +227,10 @@ export class Accountant {
   }
 
   private accountProcess(process: ProcessHoldings): ProcessAccount {
-    const pss = new Pss();
-    let rssBytes = 0n;
-    let unknownSizes = 0;
-    for (const [inode, {buffer}] of process.holdings) {
-      if (buffer.sizeBytes === undefined) {
-        unknownSizes++;
-        continue;
-      }
-      rssBytes += buffer.sizeBytes;
-      pss.add(buffer.sizeBytes, this.references.get(inode)?.pids.size ?? 1);
-    }
+    const shares = this.sharesOf(process.process.pid);
+    const {rssBytes, pss, unknownSizes, buffers} = shares;
     // Of sizes nobody told, no sum is known: not even zero.
-    const known = unknownSizes === 0 || unknownSizes < process.holdings.size;
+    const known = unknownSizes === 0 || unknownSizes < buffers;
     if (process.readState === 'complete' && known) {
       return {
         holdings: process,

@@ -14,6 +14,13 @@ export class Pss {
     this.bytesByHolders.set(holders, sum + sizeBytes);
   }
 
+  /** Takes away one buffer that was added with the same numbers. */
+  remove(sizeBytes: bigint, holders: number): void {
+    const rest = (this.bytesByHolders.get(holders) ?? 0n) - sizeBytes;
+    if (rest === 0n) this.bytesByHolders.delete(holders);
+    else this.bytesByHolders.set(holders, rest);
+  }
+
   addAll(other: Pss): void {
     for (const [holders, bytes] of other.bytesByHolders) {
       this.add(bytes, holders);
@@ -37,12 +44,16 @@ export class Pss {
 
   /** Bytes, with the fraction as far as a double carries it. */
   bytes(): number {
-    let sum = 0;
-    for (const [holders, bytes] of this.bytesByHolders) {
+    let whole = 0n;
+    let rest = 0;
+    // In one order, whatever they were added in: the sum is to be the same.
+    const all = [...this.bytesByHolders].sort(([a], [b]) => a - b);
+    for (const [holders, bytes] of all) {
       const n = BigInt(holders);
-      sum += Number(bytes / n) + Number(bytes % n) / holders;
+      whole += bytes / n;
+      rest += Number(bytes % n) / holders;
     }
-    return sum;
+    return Number(whole) + rest;
   }
 }
 

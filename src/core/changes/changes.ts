@@ -132,24 +132,20 @@ function compareHoldings(
 ): void {
   if (earlier.holdings === later.holdings) return;
   const {process} = later;
-  for (const [inode, holding] of earlier.holdings) {
-    const now = later.holdings.get(inode);
-    if (now === holding) continue;
-    if (now?.buffer.generation !== holding.buffer.generation) {
-      changes.released.push({process, holding});
-    }
-  }
-  for (const [inode, holding] of later.holdings) {
+  for (const inode of changedKeys(earlier.holdings, later.holdings)) {
     const then = earlier.holdings.get(inode);
-    if (then === holding) continue;
-    if (then?.buffer.generation !== holding.buffer.generation) {
-      changes.acquired.push({process, holding});
+    const now = later.holdings.get(inode);
+    if (then?.buffer.generation !== now?.buffer.generation) {
+      if (then !== undefined) changes.released.push({process, holding: then});
+      if (now !== undefined) changes.acquired.push({process, holding: now});
     } else if (
-      then.fdRefs !== holding.fdRefs ||
-      then.mapRefs !== holding.mapRefs ||
-      then.mappedBytes !== holding.mappedBytes
+      then !== undefined &&
+      now !== undefined &&
+      (then.fdRefs !== now.fdRefs ||
+        then.mapRefs !== now.mapRefs ||
+        then.mappedBytes !== now.mappedBytes)
     ) {
-      changes.adjusted.push({process, before: then, after: holding});
+      changes.adjusted.push({process, before: then, after: now});
     }
   }
 }

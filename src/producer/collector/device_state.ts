@@ -63,6 +63,12 @@ export interface TrackedProcess {
   kernelRssBytes: bigint | undefined;
   kernelPssBytes: bigint | undefined;
   asOfNs: bigint;
+  /** Descriptors by inode, in all tables. */
+  readonly fdRefs: Map<bigint, number>;
+  /** As they were shown last. */
+  holdings: DeltaMap<bigint, Holding>;
+  /** Inodes of holdings that may not be as they were shown. */
+  readonly changed: Set<bigint>;
   /** As it was shown last. */
   view: ProcessHoldings | undefined;
   /** Something about it is not as it was shown. */
@@ -141,6 +147,9 @@ export class DeviceState {
       kernelRssBytes: undefined,
       kernelPssBytes: undefined,
       asOfNs: nowNs,
+      fdRefs: new Map(),
+      holdings: DeltaMap.empty(),
+      changed: new Set(),
       view: undefined,
       stale: true,
     };
@@ -182,12 +191,12 @@ export class DeviceState {
     for (const [fd, inode] of fds) {
       if (before?.get(fd) === inode) continue;
       changed = true;
-      this.count(inode, tracked.pid, 1, 0);
+      this.count(inode, tracked, 1, 0);
     }
     for (const [fd, inode] of before ?? []) {
       if (fds.get(fd) === inode) continue;
       changed = true;
-      this.count(inode, tracked.pid, -1, 0);
+      this.count(inode, tracked, -1, 0);
     }
     if (!changed) return;
     if (fds.size === 0) tracked.tables.delete(table);
@@ -203,19 +212,28 @@ export class DeviceState {
       const known = before.get(inode);
       if (known?.refs === refs && known.bytes === bytes) continue;
       changed = true;
-      this.count(inode, tracked.pid, 0, refs - (known?.refs ?? 0));
+      this.count(inode, tracked, 0, refs - (known?.refs ?? 0));
     }
     for (const [inode, {refs}] of before) {
       if (maps.has(inode)) continue;
       changed = true;
-      this.count(inode, tracked.pid, 0, -refs);
+      this.count(inode, tracked, 0, -refs);
     }
     if (!changed) return;
     tracked.maps = maps;
     tracked.stale = true;
   }
 
-  private count(inode: bigint, pid: number, fds: number, maps: number): void {
+  private count(
+    inode: bigint,
+    {pid, fdRefs, changed}: TrackedProcess,
+    fds: number,
+    maps: number,
+  ): void {
+    changed.add(inode);
+    const open = (fdRefs.get(inode) ?? 0) + fds;
+    if (open > 0) fdRefs.set(inode, open);
+    else fdRefs.delete(inode);
     let refs = this.references.get(inode);
     if (refs === undefined) {
       refs = {fds: 0, maps: 0, pids: new Map()};
@@ -331,6 +349,10 @@ export class DeviceState {
         this.asked.add(facts.inode);
       }
       known.listName = facts.name;
+    } else if (contradicts(known.listName, facts.name)) {
+      // Renamed since the list was read: should the list print the old name
+      // again, it was renamed once more.
+      known.listName = undefined;
     }
     if (facts.fileCount !== undefined) known.refsAtCount = known.refs;
     if (!tellsMore(buffer, facts, name)) {
@@ -563,7 +585,9 @@ export class DeviceState {
   private touchHolders(inode: bigint): void {
     for (const pid of this.holders(inode)) {
       const holder = this.processes.get(pid);
-      if (holder !== undefined) holder.stale = true;
+      if (holder === undefined) continue;
+      holder.changed.add(inode);
+      holder.stale = true;
     }
   }
 
@@ -600,44 +624,30 @@ export class DeviceState {
   }
 
   /** Holdings by inode; what is as it was shown last is the same object. */
-  private holdings({
-    tables,
-    maps,
-    view,
-  }: TrackedProcess): ReadonlyMap<bigint, Holding> {
-    const fdRefs = new Map<bigint, number>();
-    for (const table of tables.values()) {
-      for (const inode of table.values()) {
-        fdRefs.set(inode, (fdRefs.get(inode) ?? 0) + 1);
-      }
-    }
-    for (const inode of maps.keys()) {
-      if (!fdRefs.has(inode)) fdRefs.set(inode, 0);
-    }
-    const before = view?.holdings;
-    const holdings = new Map<bigint, Holding>();
-    let changed = false;
-    for (const [inode, fds] of fdRefs) {
+  private holdings(tracked: TrackedProcess): ReadonlyMap<bigint, Holding> {
+    const {fdRefs, maps, changed} = tracked;
+    const changes = new Map<bigint, Holding | undefined>();
+    for (const inode of changed) {
       const buffer = this.buffers.get(inode)?.buffer;
-      if (buffer === undefined) continue;
+      const fds = fdRefs.get(inode) ?? 0;
       const mapped = maps.get(inode);
       const mapRefs = mapped?.refs ?? 0;
       const mappedBytes = mapped?.bytes ?? 0n;
-      const known = before?.get(inode);
-      if (
-        known?.buffer === buffer &&
-        known.fdRefs === fds &&
-        known.mapRefs === mapRefs &&
-        known.mappedBytes === mappedBytes
+      const known = tracked.holdings.get(inode);
+      if (buffer === undefined || fds + mapRefs === 0) {
+        if (known !== undefined) changes.set(inode, undefined);
+      } else if (
+        known?.buffer !== buffer ||
+        known.fdRefs !== fds ||
+        known.mapRefs !== mapRefs ||
+        known.mappedBytes !== mappedBytes
       ) {
-        holdings.set(inode, known);
-        continue;
+        changes.set(inode, {buffer, fdRefs: fds, mapRefs, mappedBytes});
       }
-      changed = true;
-      holdings.set(inode, {buffer, fdRefs: fds, mapRefs, mappedBytes});
     }
-    const isSame = !changed && before?.size === holdings.size;
-    return isSame ? before : holdings;
+    changed.clear();
+    tracked.holdings = tracked.holdings.with(changes);
+    return tracked.holdings;
   }
 }
 
@@ -680,6 +690,15 @@ function toldName(known: DmaBuf, {name}: BufferFacts): BufferName | undefined {
   // A doubtful text that may be the known name tells nothing new.
   if (!known.name.doubtful && mayBeSame(known.name, name)) return known.name;
   return sameName(known.name, name) ? known.name : name;
+}
+
+/** Whether a name that cannot be doubted is not the one a list printed. */
+function contradicts(
+  listed: BufferName | undefined,
+  told: BufferName | undefined,
+): boolean {
+  if (listed === undefined || told === undefined || told.doubtful) return false;
+  return !mayBeSame(told, listed);
 }
 
 /** Whether a name can have been printed as that, cut at a newline or not. */
