@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The README's pictures are by-products of the tests: what is asserted on is
+// what is shown. They are written only when UPDATE_PICTURES is set, and never
+// compared: pixels differ from machine to machine.
+import {mkdir} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import type {Page} from 'playwright-core';
+
+const IMAGES = join(
+  dirname(fileURLToPath(import.meta.url)),
+  ...['..', '..', '..', 'docs', 'images'],
+);
+
+/** Photographs the page into docs/images when asked to. */
+export async function picture(page: Page, name: string): Promise<void> {
+  if (process.env['UPDATE_PICTURES'] === undefined) return;
+  await mkdir(IMAGES, {recursive: true});
+  await page.mouse.move(0, 0);
+  await page.screenshot({path: join(IMAGES, `${name}.png`)});
+}

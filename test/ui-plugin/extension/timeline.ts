@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the UI's timeline holds, read from the running page. The text of the
+// functions runs there, where `app` is the UI's own.
+import type {Page} from 'playwright-core';
+
+/** A track as the default workspace has it. */
+export interface ShownTrack {
+  /** Names from the top level to the track. */
+  readonly path: readonly string[];
+  readonly uri: string | undefined;
+}
+
+/** All tracks, from the top to the bottom. */
+export function shownTracks(page: Page): Promise<ShownTrack[]> {
+  return page.evaluate<ShownTrack[]>(`
+    window.app.trace.defaultWorkspace.flatTracks.map((node) => {
+      const path = [];
+      for (let at = node; at?.name; at = at.parent) path.unshift(at.name);
+      return {path, uri: node.uri};
+    })`);
+}
+
+/** Names of the tracks right below a group; all groups of that name. */
+export async function childrenOf(
+  page: Page,
+  group: RegExp,
+): Promise<readonly string[]> {
+  const tracks = await shownTracks(page);
+  return tracks
+    .filter(({path}) => group.test(path.at(-2) ?? ''))
+    .map(({path}) => path.at(-1) ?? '');
+}
+
+/** What the UI's import statistics count as errors; 0 is good. */
+export function importErrors(page: Page): Promise<number> {
+  return page.evaluate<number>('window.app.trace.traceInfo.importErrors');
+}
+
+/** Expands the groups on the way to tracks, and the tracks themselves. */
+export async function expand(page: Page, paths: RegExp): Promise<void> {
+  await page.evaluate(`
+    for (const node of window.app.trace.defaultWorkspace.flatTracks) {
+      const path = [];
+      for (let at = node; at?.name; at = at.parent) path.unshift(at.name);
+      if (${String(paths)}.test(path.join('/'))) node.expand();
+    }
+    window.app.raf?.scheduleFullRedraw?.();`);
+}
+
+/** Pins tracks to the top. */
+export async function pin(page: Page, paths: RegExp): Promise<void> {
+  await page.evaluate(`
+    for (const node of window.app.trace.defaultWorkspace.flatTracks) {
+      const path = [];
+      for (let at = node; at?.name; at = at.parent) path.unshift(at.name);
+      if (${String(paths)}.test(path.join('/'))) node.pin();
+    }`);
+}
+
+/** The first column of a query's first row, an integer. */
+export function queryNumber(page: Page, sql: string): Promise<number> {
+  return page.evaluate<number>(`
+    (async () => {
+      const result = await window.app.trace.engine.query(
+        ${JSON.stringify(sql)});
+      const name = result.columns()[0];
+      return result.firstRow({[name]: 0})[name];
+    })()`);
+}
+
+/** Selects a slice as a click on it does. */
+export async function selectSlice(page: Page, id: number): Promise<void> {
+  await page.evaluate(
+    `window.app.trace.selection.selectSqlEvent('slice', ${id}, {
+       switchToCurrentSelectionTab: true,
+     })`,
+  );
+}
