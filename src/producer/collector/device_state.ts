@@ -26,8 +26,14 @@ export interface MapRefs {
   readonly bytes: bigint;
 }
 
-/** fd (as /proc prints it) → inode, of one descriptor table. */
-export type FdTable = ReadonlyMap<string, bigint>;
+/** fd → inode, of one descriptor table. */
+export type FdTable = ReadonlyMap<number, bigint>;
+
+/** A descriptor of a dma-buf. */
+export interface FdRef {
+  readonly fd: number;
+  readonly inode: bigint;
+}
 
 /** The table shared by the process's threads; others are `task/TID/fd`. */
 export const MAIN_TABLE = 'fd';
@@ -56,7 +62,7 @@ export interface TrackedProcess {
   procInode: bigint;
   process: Process;
   fdCount: bigint;
-  readonly tables: Map<string, FdTable>;
+  readonly tables: Map<string, Map<number, bigint>>;
   maps: ReadonlyMap<bigint, MapRefs>;
   fds: 'unread' | 'read' | 'refused';
   mappings: 'unread' | 'read' | 'refused';
@@ -65,6 +71,12 @@ export interface TrackedProcess {
   asOfNs: bigint;
   /** Descriptors by inode, in all tables. */
   readonly fdRefs: Map<bigint, number>;
+  /** Inodes of which the last descriptor was closed since it was cleared. */
+  readonly closed: Set<bigint>;
+  /** Sizes of the distinct buffers held, as far as known, bytes. */
+  heldBytes: bigint;
+  /** Buffers held of which no source told the size yet. */
+  unknownSizes: number;
   /** As they were shown last. */
   holdings: DeltaMap<bigint, Holding>;
   /** Inodes of holdings that may not be as they were shown. */
@@ -117,6 +129,8 @@ export class DeviceState {
   private readonly unheld = new Set<bigint>();
   /** Buffers whose name is missing or in doubt, and was not asked for. */
   private readonly nameless = new Set<bigint>();
+  /** Buffers with other references than were settled, in the last list. */
+  private readonly open = new Set<bigint>();
   /** What is different in the next snapshot. */
   private readonly changed = new Map<bigint, DmaBuf | undefined>();
   private shown = DeltaMap.empty<bigint, DmaBuf>();
@@ -148,6 +162,9 @@ export class DeviceState {
       kernelPssBytes: undefined,
       asOfNs: nowNs,
       fdRefs: new Map(),
+      closed: new Set(),
+      heldBytes: 0n,
+      unknownSizes: 0,
       holdings: DeltaMap.empty(),
       changed: new Set(),
       view: undefined,
@@ -183,8 +200,12 @@ export class DeviceState {
     tracked.stale = true;
   }
 
-  /** Replaces one descriptor table of a process. */
-  setTable(tracked: TrackedProcess, table: string, fds: FdTable): void {
+  /**
+   * Replaces one descriptor table of a process.
+   *
+   * @returns whether it is another one now
+   */
+  setTable(tracked: TrackedProcess, table: string, fds: FdTable): boolean {
     const before = tracked.tables.get(table);
     let changed = false;
     // What is new comes first: a buffer that got another fd stays held.
@@ -198,15 +219,41 @@ export class DeviceState {
       changed = true;
       this.count(inode, tracked, -1, 0);
     }
-    if (!changed) return;
+    if (!changed) return false;
     if (fds.size === 0) tracked.tables.delete(table);
-    else tracked.tables.set(table, fds);
+    else tracked.tables.set(table, new Map(fds));
     tracked.stale = true;
+    return true;
+  }
+
+  /**
+   * Changes a descriptor table of a process where it changed.
+   *
+   * @returns whether it is another one now
+   */
+  changeTable(
+    tracked: TrackedProcess,
+    table: string,
+    removed: readonly FdRef[],
+    added: readonly FdRef[],
+  ): boolean {
+    const fds = tracked.tables.get(table);
+    if (fds === undefined || removed.length + added.length === 0) return false;
+    for (const {inode} of added) this.count(inode, tracked, 1, 0);
+    for (const {fd, inode} of removed) {
+      fds.delete(fd);
+      this.count(inode, tracked, -1, 0);
+    }
+    for (const {fd, inode} of added) fds.set(fd, inode);
+    if (fds.size === 0) tracked.tables.delete(table);
+    tracked.stale = true;
+    return true;
   }
 
   /** Replaces the mappings of a process. */
   setMaps(tracked: TrackedProcess, maps: ReadonlyMap<bigint, MapRefs>): void {
     const before = tracked.maps;
+    if (before === maps) return;
     let changed = false;
     for (const [inode, {refs, bytes}] of maps) {
       const known = before.get(inode);
@@ -226,14 +273,19 @@ export class DeviceState {
 
   private count(
     inode: bigint,
-    {pid, fdRefs, changed}: TrackedProcess,
+    tracked: TrackedProcess,
     fds: number,
     maps: number,
   ): void {
-    changed.add(inode);
+    const {pid, fdRefs} = tracked;
+    tracked.changed.add(inode);
     const open = (fdRefs.get(inode) ?? 0) + fds;
-    if (open > 0) fdRefs.set(inode, open);
-    else fdRefs.delete(inode);
+    if (open > 0) {
+      fdRefs.set(inode, open);
+    } else if (fds < 0) {
+      fdRefs.delete(inode);
+      tracked.closed.add(inode);
+    }
     let refs = this.references.get(inode);
     if (refs === undefined) {
       refs = {fds: 0, maps: 0, pids: new Map()};
@@ -241,20 +293,37 @@ export class DeviceState {
     }
     refs.fds += fds;
     refs.maps += maps;
-    const held = (refs.pids.get(pid) ?? 0) + fds + maps;
+    const buffer = this.buffers.get(inode);
+    const before = refs.pids.get(pid) ?? 0;
+    const held = before + fds + maps;
     if (held > 0) refs.pids.set(pid, held);
     else refs.pids.delete(pid);
+    if (held > 0 && before === 0) hold(tracked, buffer, 1);
+    if (held === 0 && before > 0) hold(tracked, buffer, -1);
     if (refs.pids.size === 0) this.references.delete(inode);
-    const buffer = this.buffers.get(inode);
     if (buffer === undefined) return;
     buffer.refs = refs.fds + refs.maps;
     this.touch(inode, buffer);
+    this.noteCount(inode, buffer);
   }
 
   private touch(inode: bigint, {refs}: TrackedBuffer): void {
     this.touched.add(inode);
     if (refs === 0) this.unheld.add(inode);
     else this.unheld.delete(inode);
+  }
+
+  /** Whether the references of a buffer are as they were settled. */
+  private noteCount(
+    inode: bigint,
+    {buffer, refs, kernelRefs}: TrackedBuffer,
+  ): void {
+    const {fileCount} = buffer;
+    const isOpen =
+      fileCount !== undefined &&
+      fileCount - BigInt(refs) !== (kernelRefs ?? 0n);
+    if (isOpen) this.open.add(inode);
+    else this.open.delete(inode);
   }
 
   // -- buffers ---------------------------------------------------------------
@@ -372,9 +441,28 @@ export class DeviceState {
 
   /** Puts what is known of a buffer now in the place of what was. */
   private show(tracked: TrackedBuffer, buffer: DmaBuf): void {
+    const {inode} = buffer;
+    if (tracked.buffer.sizeBytes !== buffer.sizeBytes) {
+      this.resize(inode, tracked.buffer.sizeBytes, buffer.sizeBytes);
+    }
     tracked.buffer = buffer;
-    this.changed.set(buffer.inode, buffer);
-    this.touchHolders(buffer.inode);
+    this.changed.set(inode, buffer);
+    this.touchHolders(inode);
+    this.noteCount(inode, tracked);
+  }
+
+  /** A buffer turned out to be of another size: so do its holders' sums. */
+  private resize(
+    inode: bigint,
+    before: bigint | undefined,
+    after: bigint | undefined,
+  ): void {
+    for (const pid of this.holders(inode)) {
+      const holder = this.processes.get(pid);
+      if (holder === undefined) continue;
+      addSize(holder, before, -1);
+      addSize(holder, after, 1);
+    }
   }
 
   private noteName({buffer, nameAsked}: TrackedBuffer): void {
@@ -406,6 +494,7 @@ export class DeviceState {
       nameAsked: false,
     };
     this.buffers.set(inode, tracked);
+    this.resize(inode, undefined, facts.sizeBytes);
     this.show(tracked, tracked.buffer);
     this.touch(inode, tracked);
     this.noteName(tracked);
@@ -440,6 +529,7 @@ export class DeviceState {
       if (allWereRead || rest === undefined || rest === 0n) {
         tracked.kernelRefs = rest;
       }
+      this.noteCount(tracked.buffer.inode, tracked);
     }
   }
 
@@ -449,15 +539,8 @@ export class DeviceState {
   }
 
   /** Buffers with other references than were settled, in the last list. */
-  unsettled(): bigint[] {
-    const inodes: bigint[] = [];
-    for (const [inode, {buffer, refs, kernelRefs}] of this.buffers) {
-      const {fileCount} = buffer;
-      if (fileCount === undefined) continue;
-      const rest = fileCount - BigInt(refs);
-      if (rest !== (kernelRefs ?? 0n)) inodes.push(inode);
-    }
-    return inodes;
+  unsettled(): ReadonlySet<bigint> {
+    return this.open;
   }
 
   /**
@@ -562,6 +645,8 @@ export class DeviceState {
     this.touched.delete(inode);
     this.unheld.delete(inode);
     this.nameless.delete(inode);
+    this.open.delete(inode);
+    this.resize(inode, buffer.sizeBytes, undefined);
     if (proven || !(uniqueInodes || hasList)) {
       this.remember(inode, buffer.generation + 1);
     } else if (uniqueInodes) {
@@ -649,6 +734,24 @@ export class DeviceState {
     tracked.holdings = tracked.holdings.with(changes);
     return tracked.holdings;
   }
+}
+
+function hold(
+  holder: TrackedProcess,
+  buffer: TrackedBuffer | undefined,
+  sign: 1 | -1,
+): void {
+  addSize(holder, buffer?.buffer.sizeBytes, sign);
+}
+
+function addSize(
+  holder: TrackedProcess,
+  sizeBytes: bigint | undefined,
+  sign: 1 | -1,
+): void {
+  if (sizeBytes === undefined) holder.unknownSizes += sign;
+  else if (sign > 0) holder.heldBytes += sizeBytes;
+  else holder.heldBytes -= sizeBytes;
 }
 
 /** What of a process could be read; what was not asked for is not refused. */

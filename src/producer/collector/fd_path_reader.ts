@@ -67,6 +67,14 @@ export class FdPathReader {
     this.known.delete(pid);
   }
 
+  /** Drops what is known of all processes but these. */
+  retain(pids: ReadonlySet<number>): void {
+    if (this.known.size <= pids.size) return;
+    for (const pid of this.known.keys()) {
+      if (!pids.has(pid)) this.known.delete(pid);
+    }
+  }
+
   /** @returns tables in the answer's order, each once */
   read(body: RawText): {
     readonly tables: FdTableLines[];

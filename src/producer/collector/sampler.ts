@@ -17,9 +17,16 @@ import {
   DeviceState,
   MAIN_TABLE,
   type BufferFacts,
+  type FdTable,
   type MapRefs,
   type TrackedProcess,
 } from './device_state.js';
+import {
+  FdPathReader,
+  type FdLine,
+  type FdTableChange,
+  type FdTableLines,
+} from './fd_path_reader.js';
 import {readKernelList, type ListReading} from './kernel_list.js';
 import {
   DEFAULT_PACING,
@@ -28,15 +35,20 @@ import {
   type PacingOptions,
 } from './pacing.js';
 import {
-  parseMappings,
+  MAPPING_FORM,
+  PATH_STAT_FORM,
+  PROCESS_LINE_FORM,
+  ProcessLineReader,
+} from './process_line_reader.js';
+import {
   parseFdPaths,
   parsePathStats,
-  parseProcessLines,
   parseSlurp,
   parseWalkErrors,
-  type Mapping,
   type FdPath,
+  type Mapping,
   type PathStat,
+  type ProcessLine,
 } from './sections.js';
 import type {Answer, CollectorSession} from './session.js';
 
@@ -52,6 +64,7 @@ export interface SampleOptions {
 
 /** Paths or pids of one request line. */
 const ARGUMENTS_A_REQUEST = 200;
+const NO_MAPS: ReadonlyMap<bigint, MapRefs> = new Map();
 /** Names in doubt asked for in one sample. */
 const NAMES_A_SAMPLE = 64;
 /** Names asked for again in one full scan, where the list does not tell them. */
@@ -93,6 +106,29 @@ export class Sampler {
   private readonly activeUntil = new Map<number, bigint>();
   /** Not dma-bufs, although they have a size and no type. */
   private readonly strangers = new Set<bigint>();
+  // Most of what is read is as it was read before: it is not taken in anew.
+  private readonly fdReader = new FdPathReader();
+  private readonly mapReader = new ProcessLineReader(MAPPING_FORM);
+  private readonly countReader = new ProcessLineReader(PATH_STAT_FORM);
+  private readonly sumReaders = {
+    dmabuf_rss: new ProcessLineReader(PROCESS_LINE_FORM),
+    dmabuf_pss: new ProcessLineReader(PROCESS_LINE_FORM),
+  };
+  private readonly readers = [
+    this.fdReader,
+    this.mapReader,
+    this.countReader,
+    this.sumReaders.dmabuf_rss,
+    this.sumReaders.dmabuf_pss,
+  ];
+  /** The lines that a table in the state was made of, each of them in it. */
+  private readonly madeOf = new WeakMap<FdTable, readonly FdLine[]>();
+  private readonly mapSums = new WeakMap<
+    readonly Mapping[],
+    ReadonlyMap<bigint, MapRefs>
+  >();
+  private readonly learnt = new WeakSet<readonly Mapping[]>();
+  private readonly sums = new WeakMap<ProcessLine, bigint>();
 
   constructor(
     private readonly session: CollectorSession,
@@ -275,19 +311,33 @@ export class Sampler {
     const answer = await work.ask(
       this.session.request('grep', `/proc/[0-9]*/${file}`),
     );
-    for (const {pid, text} of work.lines(
-      parseProcessLines(answer.body),
-      file,
-    )) {
-      try {
-        const bytes = parseDmabufRss(`${text}\n`, file);
+    const {processes, malformed} = this.sumReaders[file].read(answer.body);
+    work.malformed(malformed, file);
+    for (const {pid, items} of processes) {
+      for (const line of items) {
+        const bytes = this.sumOf(work, line, file);
         if (bytes !== undefined) sums.set(pid, bytes);
-      } catch (error) {
-        if (!(error instanceof FormatError)) throw error;
-        work.problem(error.message);
       }
     }
     return sums;
+  }
+
+  private sumOf(
+    work: Work,
+    line: ProcessLine,
+    file: 'dmabuf_rss' | 'dmabuf_pss',
+  ): bigint | undefined {
+    const known = this.sums.get(line);
+    if (known !== undefined) return known;
+    try {
+      const bytes = parseDmabufRss(`${line.text}\n`, file);
+      if (bytes !== undefined) this.sums.set(line, bytes);
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      work.problem(error.message);
+      return undefined;
+    }
   }
 
   private applyKernelSums(
@@ -324,8 +374,9 @@ export class Sampler {
     for (const pid of parseWalkErrors(counts.errors ?? '').vanished) {
       work.vanished.add(pid);
     }
-    const lines = work.lines(parsePathStats(counts.body), 'fd counts');
-    for (const stat of lines) {
+    const {processes, malformed} = this.countReader.read(counts.body);
+    work.malformed(malformed, 'fd counts');
+    for (const stat of processes.flatMap(({items}) => items)) {
       listed.add(stat.pid);
       if (stat.pid === this.session.collectorPid) continue;
       const tracked = this.state.processes.get(stat.pid);
@@ -340,6 +391,7 @@ export class Sampler {
       for (const pid of [...this.state.processes.keys()]) {
         if (!listed.has(pid)) this.removeProcess(pid);
       }
+      for (const reader of this.readers) reader.retain(listed);
     } else if (counts.damage === undefined) {
       // The shell that asked is not in it: it is not the whole list.
       work.problem('fd counts: the list of processes is cut');
@@ -397,6 +449,7 @@ export class Sampler {
   private removeProcess(pid: number): void {
     this.state.removeProcess(pid);
     this.activeUntil.delete(pid);
+    for (const reader of this.readers) reader.forget(pid);
   }
 
   /**
@@ -442,61 +495,36 @@ export class Sampler {
         : [tracked];
     });
     if (suspects.length === 0) return;
-    const before = new Map(
-      suspects.map((tracked) => [tracked.pid, new Map(tracked.tables)]),
-    );
+    for (const {closed} of suspects) closed.clear();
     await this.readFds(work, suspects, nowNs, false);
+    const unexplained = this.unexplainedHolders();
     const remapped = suspects.filter(
       (tracked) =>
         tracked.mappings === 'unread' ||
-        this.lostAnFd(before.get(tracked.pid), tracked) ||
-        this.isUnexplained(tracked) ||
-        this.hasOtherRss(tracked),
+        this.lostAnFd(tracked) ||
+        unexplained.has(tracked.pid) ||
+        hasOtherRss(tracked),
     );
     await this.readMaps(work, remapped, nowNs, false);
   }
 
-  /** The kernel's dmabuf_rss is not what the known holdings add up to. */
-  private hasOtherRss(tracked: TrackedProcess): boolean {
-    if (tracked.kernelRssBytes === undefined) return false;
-    let rssBytes = 0n;
-    for (const inode of heldInodes(tracked)) {
-      const size = this.state.buffer(inode)?.sizeBytes;
-      if (size === undefined) return true;
-      rssBytes += size;
-    }
-    return rssBytes !== tracked.kernelRssBytes;
-  }
-
   /** A buffer whose fd was closed may still be mapped. */
-  private lostAnFd(
-    before: ReadonlyMap<string, ReadonlyMap<string, bigint>> | undefined,
-    tracked: TrackedProcess,
-  ): boolean {
-    const now = new Set<bigint>();
-    for (const table of tracked.tables.values()) {
-      for (const inode of table.values()) now.add(inode);
-    }
-    for (const table of before?.values() ?? []) {
-      for (const inode of table.values()) {
-        if (now.has(inode) || tracked.maps.has(inode)) continue;
-        // Nothing maps what the kernel has released.
-        if (this.state.buffer(inode) !== undefined) return true;
-      }
+  private lostAnFd({closed, fdRefs, maps}: TrackedProcess): boolean {
+    for (const inode of closed) {
+      if (fdRefs.has(inode) || maps.has(inode)) continue;
+      // Nothing maps what the kernel has released.
+      if (this.state.buffer(inode) !== undefined) return true;
     }
     return false;
   }
 
-  /** Holds a buffer whose references do not add up. */
-  private isUnexplained(tracked: TrackedProcess): boolean {
-    for (const inode of heldInodes(tracked)) {
-      const unexplained = this.state.unexplained(inode);
-      const settled = this.state.settledKernelRefs(inode);
-      if (unexplained !== undefined && unexplained !== (settled ?? 0n)) {
-        return true;
-      }
+  /** pids that hold a buffer whose references do not add up. */
+  private unexplainedHolders(): Set<number> {
+    const pids = new Set<number>();
+    for (const inode of this.state.unsettled()) {
+      for (const pid of this.state.holders(inode)) pids.add(pid);
     }
-    return false;
+    return pids;
   }
 
   /**
@@ -507,7 +535,7 @@ export class Sampler {
   private async explain(work: Work, nowNs: bigint): Promise<void> {
     const share = this.pacing.searchShare;
     const unsettled = this.state.unsettled();
-    if (unsettled.length === 0) return;
+    if (unsettled.size === 0) return;
     if (this.explainPace.mayRun(nowNs, share)) {
       const holders = this.unreadHolders(work, unsettled);
       if (holders.length > 0) {
@@ -518,14 +546,14 @@ export class Sampler {
         this.explainPace.note(nowNs, nowNs + costNs);
       }
     }
-    if (this.state.unsettled().length === 0) return;
+    if (this.state.unsettled().size === 0) return;
     if (this.fullPace.mayRun(nowNs, share)) await this.scanAll(work, nowNs);
   }
 
   /** Holders whose mappings were not read for this sample. */
   private unreadHolders(
     work: Work,
-    inodes: readonly bigint[],
+    inodes: Iterable<bigint>,
   ): TrackedProcess[] {
     const holders = new Map<number, TrackedProcess>();
     for (const inode of inodes) {
@@ -546,21 +574,19 @@ export class Sampler {
   ): Promise<void> {
     const step = this.typedWalk === 'fails' ? 'links' : 'fds';
     const answers = await this.walk(work, step, targets, everyone);
-    let stats = answers.flatMap(({body}) =>
-      work.lines(parseFdPaths(body), step),
-    );
+    let read = this.readTables(work, answers, step);
     if (this.typedWalk === 'untried') {
-      if (stats.length > 0) this.typedWalk = 'works';
+      if (read.size > 0) this.typedWalk = 'works';
       else if (everyone) {
-        stats = await this.checkTypedWalk(work, targets, answers);
+        read = await this.checkTypedWalk(work, targets, answers);
       }
     }
-    const tables = await this.toTables(work, stats);
+    await this.askWhatIsNew(work, read.values());
     const errors = answers.map(({errors}) => parseWalkErrors(errors ?? ''));
     const whole = answers.every(({damage}) => damage === undefined);
     for (const tracked of targets) {
       const {pid} = tracked;
-      const table = tables.get(pid)?.get(MAIN_TABLE);
+      const table = read.get(pid);
       if (errors.some(({vanished}) => vanished.has(pid))) {
         work.vanished.add(pid);
         this.removeProcess(pid);
@@ -573,9 +599,7 @@ export class Sampler {
       } else if (table === undefined) {
         continue;
       }
-      const before = tracked.tables.get(MAIN_TABLE);
-      this.state.setTable(tracked, MAIN_TABLE, table ?? new Map());
-      if (tracked.tables.get(MAIN_TABLE) !== before) {
+      if (this.updateMainTable(tracked, table)) {
         this.activeUntil.set(pid, nowNs + ACTIVE_NS);
       }
       tracked.asOfNs = nowNs;
@@ -587,6 +611,89 @@ export class Sampler {
     await this.readPrivateTables(work, targets);
   }
 
+  /** Main descriptor tables by pid, of those that have any fd in question. */
+  private readTables(
+    work: Work,
+    answers: readonly Answer[],
+    step: string,
+  ): Map<number, FdTableLines> {
+    const read = new Map<number, FdTableLines>();
+    for (const {body} of answers) {
+      const {tables, malformed} = this.fdReader.read(body);
+      work.malformed(malformed, step);
+      for (const each of tables) {
+        if (each.table === MAIN_TABLE) read.set(each.pid, each);
+      }
+    }
+    return read;
+  }
+
+  /** Asks fdinfo about inodes that nothing told of so far. */
+  private async askWhatIsNew(
+    work: Work,
+    tables: Iterable<FdTableLines>,
+  ): Promise<void> {
+    const inQuestion = new Map<bigint, FdPath>();
+    for (const table of tables) {
+      const change = this.changeSince(table);
+      for (const line of change?.added ?? table.lines) {
+        if (this.isInQuestion(line.inode)) inQuestion.set(line.inode, line);
+      }
+    }
+    await this.askFdinfo(work, [...inQuestion.values()]);
+  }
+
+  private isInQuestion(inode: bigint): boolean {
+    return this.state.buffer(inode) === undefined && !this.strangers.has(inode);
+  }
+
+  /** What changed, where the table is still as the lines before made it. */
+  private changeSince({
+    pid,
+    table,
+    change,
+  }: FdTableLines): FdTableChange | undefined {
+    const now = this.state.processes.get(pid)?.tables.get(table);
+    if (now === undefined || change === undefined) return undefined;
+    return this.madeOf.get(now) === change.since ? change : undefined;
+  }
+
+  /** @returns whether it is another table now */
+  private updateMainTable(
+    tracked: TrackedProcess,
+    read: FdTableLines | undefined,
+  ): boolean {
+    const {state} = this;
+    if (read === undefined) {
+      return state.setTable(tracked, MAIN_TABLE, new Map());
+    }
+    const {lines} = read;
+    const change = this.changeSince(read);
+    const isDmaBuf = ({inode}: FdLine): boolean =>
+      state.buffer(inode) !== undefined;
+    let changed: boolean;
+    let isWhole: boolean;
+    if (change === undefined) {
+      const fds = new Map<number, bigint>();
+      for (const line of lines) {
+        if (isDmaBuf(line)) fds.set(line.fd, line.inode);
+      }
+      changed = state.setTable(tracked, MAIN_TABLE, fds);
+      isWhole = fds.size === lines.length;
+    } else {
+      const added = change.added.filter(isDmaBuf);
+      changed = state.changeTable(tracked, MAIN_TABLE, change.removed, added);
+      isWhole = added.length === change.added.length;
+    }
+    const now = tracked.tables.get(MAIN_TABLE);
+    if (now !== undefined) {
+      // What is no dma-buf yet may turn out to be one: compare all next time.
+      if (isWhole) this.madeOf.set(now, lines);
+      else this.madeOf.delete(now);
+    }
+    return changed;
+  }
+
   /**
    * The walk by type found nothing at all. Should this kernel give dma-bufs a
    * type, matching the links' texts finds them.
@@ -595,20 +702,18 @@ export class Sampler {
     work: Work,
     targets: readonly TrackedProcess[],
     answers: Answer[],
-  ): Promise<FdPath[]> {
+  ): Promise<Map<number, FdTableLines>> {
     if (this.capabilities.kernelList !== undefined) {
-      if (this.state.bufferCount === 0) return [];
+      if (this.state.bufferCount === 0) return new Map();
     }
     const links = await this.walk(work, 'links', targets, true);
-    const stats = links.flatMap(({body}) =>
-      work.lines(parseFdPaths(body), 'links'),
-    );
+    const read = this.readTables(work, links, 'links');
     // Where there is no list, once is enough: it costs as much as the walk.
     if (this.capabilities.kernelList === undefined) this.typedWalk = 'works';
-    if (stats.length === 0) return [];
+    if (read.size === 0) return read;
     this.typedWalk = 'fails';
     answers.splice(0, answers.length, ...links);
-    return stats;
+    return read;
   }
 
   private setFdsState(tracked: TrackedProcess, fds: 'read' | 'refused'): void {
@@ -634,16 +739,13 @@ export class Sampler {
   private async toTables(
     work: Work,
     stats: readonly FdPath[],
-  ): Promise<Map<number, Map<string, Map<string, bigint>>>> {
+  ): Promise<Map<number, Map<string, Map<number, bigint>>>> {
     const inQuestion = new Map<bigint, FdPath>();
     for (const stat of stats) {
-      const known = this.state.buffer(stat.inode) !== undefined;
-      if (!known && !this.strangers.has(stat.inode)) {
-        inQuestion.set(stat.inode, stat);
-      }
+      if (this.isInQuestion(stat.inode)) inQuestion.set(stat.inode, stat);
     }
     await this.askFdinfo(work, [...inQuestion.values()]);
-    const processes = new Map<number, Map<string, Map<string, bigint>>>();
+    const processes = new Map<number, Map<string, Map<number, bigint>>>();
     for (const stat of stats) {
       if (this.state.buffer(stat.inode) === undefined) continue;
       const slash = stat.rest.lastIndexOf('/');
@@ -652,7 +754,7 @@ export class Sampler {
       if (tables === undefined) processes.set(stat.pid, (tables = new Map()));
       let fds = tables.get(table);
       if (fds === undefined) tables.set(table, (fds = new Map()));
-      fds.set(stat.rest.slice(slash + 1), stat.inode);
+      fds.set(Number(stat.rest.slice(slash + 1)), stat.inode);
     }
     return processes;
   }
@@ -720,13 +822,11 @@ export class Sampler {
     const answers = await this.walk(work, 'maps', targets, everyone);
     const errors = answers.map(({errors}) => parseWalkErrors(errors ?? ''));
     const whole = answers.every(({damage}) => damage === undefined);
-    const byPid = new Map<number, Mapping[]>();
+    const byPid = new Map<number, readonly Mapping[]>();
     for (const {body} of answers) {
-      for (const mapping of work.lines(parseMappings(body), 'maps')) {
-        const list = byPid.get(mapping.pid);
-        if (list === undefined) byPid.set(mapping.pid, [mapping]);
-        else list.push(mapping);
-      }
+      const {processes, malformed} = this.mapReader.read(body);
+      work.malformed(malformed, 'maps');
+      for (const {pid, items} of processes) byPid.set(pid, items);
     }
     for (const tracked of targets) {
       const {pid} = tracked;
@@ -744,13 +844,29 @@ export class Sampler {
       } else if (mappings === undefined) {
         continue;
       }
-      this.state.setMaps(tracked, sumMappings(mappings ?? []));
+      this.state.setMaps(tracked, this.sumOfMappings(mappings));
       tracked.asOfNs = nowNs;
       work.scanned.add(pid);
       work.mapped.add(pid);
     }
-    for (const mapping of [...byPid.values()].flat())
-      work.mappings.push(mapping);
+    for (const mappings of byPid.values()) {
+      // Those that are as before were learnt from then.
+      if (!everyone && this.learnt.has(mappings)) continue;
+      this.learnt.add(mappings);
+      for (const mapping of mappings) work.mappings.push(mapping);
+    }
+  }
+
+  private sumOfMappings(
+    mappings: readonly Mapping[] | undefined,
+  ): ReadonlyMap<bigint, MapRefs> {
+    if (mappings === undefined) return NO_MAPS;
+    let sum = this.mapSums.get(mappings);
+    if (sum === undefined) {
+      sum = sumMappings(mappings);
+      this.mapSums.set(mappings, sum);
+    }
+    return sum;
   }
 
   /** Asks a step about some processes, or about all in one command. */
@@ -1072,10 +1188,12 @@ class Work {
     lines: {readonly items: T[]; readonly malformed: number},
     what: string,
   ): T[] {
-    if (lines.malformed > 0) {
-      this.problem(`${what}: ${lines.malformed} lines could not be read`);
-    }
+    this.malformed(lines.malformed, what);
     return lines.items;
+  }
+
+  malformed(count: number, what: string): void {
+    if (count > 0) this.problem(`${what}: ${count} lines could not be read`);
   }
 
   problem(text: string): void {
@@ -1101,19 +1219,18 @@ function sumMappings(mappings: readonly Mapping[]): Map<bigint, MapRefs> {
 }
 
 /** A table's dma-bufs as a text, the same for equal tables. */
-function contentOf(fds: ReadonlyMap<string, bigint> | undefined): string {
+function contentOf(fds: ReadonlyMap<number, bigint> | undefined): string {
   return [...(fds ?? [])]
     .map(([fd, inode]) => `${fd}=${inode}`)
     .sort()
     .join();
 }
 
-function heldInodes({tables, maps}: TrackedProcess): Set<bigint> {
-  const inodes = new Set(maps.keys());
-  for (const table of tables.values()) {
-    for (const inode of table.values()) inodes.add(inode);
-  }
-  return inodes;
+/** The kernel's dmabuf_rss is not what the known holdings add up to. */
+function hasOtherRss(tracked: TrackedProcess): boolean {
+  const {kernelRssBytes, heldBytes, unknownSizes} = tracked;
+  if (kernelRssBytes === undefined) return false;
+  return unknownSizes > 0 || heldBytes !== kernelRssBytes;
 }
 
 function later(timeNs: bigint, earlierNs: bigint | undefined): bigint {
