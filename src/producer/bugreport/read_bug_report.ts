@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+import {createReadStream} from 'node:fs';
+import {open} from 'node:fs/promises';
+import type {Readable} from 'node:stream';
+import {
+  parseDumpsysMeminfo,
+  parseIonHeaps,
+  quoteRaw,
+  type DmabufDumpTotals,
+  type IonHeap,
+  type MeminfoGraphics,
+} from '../../core/formats/index.js';
+import {
+  toDisplay,
+  type Provenance,
+  type Snapshot,
+} from '../../core/model/index.js';
+import {TOOL_VERSION} from '../version.js';
+import {BugReportError} from './errors.js';
+import {LineSplitter} from './line_splitter.js';
+import {clockOf, type ReportClock} from './report_clock.js';
+import {stateOf} from './report_snapshot.js';
+import {
+  SectionFinder,
+  type ReportHeader,
+  type ReportText,
+  type Section,
+  type SectionDamage,
+  type SectionKind,
+} from './sections.js';
+import {findEntry, openZip, unreadable, type ZipReader} from './zip_reader.js';
+
+/** What a bug report tells of dma-bufs. */
+export interface BugReport {
+  readonly path: string;
+  readonly provenance: Provenance;
+  readonly header: ReportHeader;
+  readonly time: ReportTime;
+  /**
+   * The buffers and their holders; undefined where nothing tells of them.
+   * Holders are known without their fds and mappings unless the report has
+   * `dmabuf_dump -a`: see DmaBuf.refsKnown. Times are `time.bootNs`.
+   */
+  readonly snapshot: Snapshot | undefined;
+  /** The sums that dmabuf_dump prints itself. */
+  readonly totals: DmabufDumpTotals | undefined;
+  /** The lines of `dumpsys meminfo`. */
+  readonly graphics: MeminfoGraphics | undefined;
+  readonly ionHeaps: readonly IonHeap[];
+  /** The sections that were read, in the report's order. */
+  readonly sections: readonly ReportSection[];
+  /** What the report does not contain, for people. */
+  readonly absent: readonly string[];
+  /** What was cut, garbled or is doubtful, for people. */
+  readonly problems: readonly string[];
+  /** System traces in the zip; names as in {@link ZipEntry}. */
+  readonly systemTraces: readonly SystemTrace[];
+}
+
+export interface ReportTime {
+  /** CLOCK_REALTIME of the state, ns since 1970; the report's own clock. */
+  readonly realNs: bigint | undefined;
+  /**
+   * CLOCK_BOOTTIME of the state, ns. Where the report does not tell how long
+   * the device was up, it is realNs, which is no such time; see `isBootKnown`.
+   */
+  readonly bootNs: bigint;
+  readonly isBootKnown: boolean;
+  readonly clock: ReportClock;
+}
+
+export interface ReportSection {
+  readonly kind: SectionKind;
+  /** For people; empty where nobody named it. */
+  readonly title: string;
+  /** The file of the report that it is in, for people. */
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+  readonly damage: SectionDamage | undefined;
+}
+
+export interface SystemTrace {
+  readonly entry: string;
+  readonly sizeBytes: number;
+}
+
+/** Far more than dumpstate writes. */
+const MOST_TEXT_BYTES = 4 * 1024 ** 3;
+const MOST_NAME_BYTES = 4096;
+
+/**
+ * Reads a bug report: the zip as it came from the device, the text out of it,
+ * or the saved output of one of the commands. It is streamed; memory depends
+ * on the sections about dma-bufs alone.
+ *
+ * @throws BugReportError when it cannot be read, or is something else
+ */
+export async function readBugReport(path: string): Promise<BugReport> {
+  const magic = await firstBytes(path);
+  if (isZip(magic)) return readZip(path);
+  checkText(path, magic);
+  const found = await readText(path, createReadStream(path), path);
+  return assemble(path, [found], []);
+}
+
+/** A text of the report, with what was found in it. */
+interface Found {
+  readonly file: string;
+  readonly text: ReportText;
+  readonly problems: readonly string[];
+}
+
+async function readZip(path: string): Promise<BugReport> {
+  const zip = await openZip(path);
+  try {
+    const name = await mainEntryName(zip);
+    const found: Found[] = [];
+    for (const entry of [name, ...extraEntryNames(zip)]) {
+      const known = findEntry(zip, entry);
+      if (known === undefined) continue;
+      const stream = await zip.read(known, MOST_TEXT_BYTES);
+      found.push(await readText(quoteRaw(entry), stream, path));
+    }
+    const traces = zip.entries
+      .filter(({name: entry}) => isSystemTrace(entry))
+      .map(({name: entry, sizeBytes}) => ({entry, sizeBytes}));
+    return assemble(path, found, traces);
+  } finally {
+    zip.close();
+  }
+}
+
+/** main_entry.txt names the text; Android 5 and 6 did without it. */
+async function mainEntryName(zip: ZipReader): Promise<string> {
+  const pointer = findEntry(zip, 'main_entry.txt');
+  if (pointer !== undefined) {
+    const stream = await zip.read(pointer, MOST_NAME_BYTES);
+    const name = (await readAll(stream)).trim();
+    if (findEntry(zip, name) !== undefined) return name;
+    throw new BugReportError(
+      `${zip.path} has no ${quoteRaw(name)}, which its main_entry.txt names: ` +
+        'take the bug report again',
+    );
+  }
+  const texts = new Set(
+    zip.entries
+      .map(({name}) => name)
+      .filter((name) => /^bugreport[^/]*\.txt$/.test(name)),
+  );
+  const [name] = texts;
+  if (texts.size === 1 && name !== undefined) return name;
+  const inner = zip.entries.find(({name: entry}) =>
+    /bugreport[^/]*\.zip$/.test(entry),
+  );
+  throw new BugReportError(
+    texts.size > 1
+      ? `${zip.path} has ${texts.size} bug reports in it: unpack it and give ` +
+          'one of them'
+      : inner === undefined
+        ? `${zip.path} is no bug report: there is no bugreport-*.txt in it`
+        : `${zip.path} has the bug report ${quoteRaw(inner.name)} in it: ` +
+          'unpack it and give that one',
+  );
+}
+
+/** The vendor's part, and the kernel's list where it was copied. */
+function extraEntryNames({entries}: ZipReader): string[] {
+  const names = entries
+    .map(({name}) => name)
+    .filter(
+      (name) =>
+        name === 'dumpstate_board.txt' ||
+        /^FS\/.*\/dma_?buf\/bufinfo$/.test(name),
+    );
+  return [...new Set(names)];
+}
+
+/** Where dumpstate puts traces of a tracing session that was under way. */
+function isSystemTrace(name: string): boolean {
+  return /^FS\/data\/misc\/perfetto-traces\/.*\.(?:pftrace|perfetto-trace)$/.test(
+    name,
+  );
+}
+
+async function readText(
+  file: string,
+  stream: Readable,
+  path: string,
+): Promise<Found> {
+  const finder = new SectionFinder();
+  const splitter = new LineSplitter((line) => finder.line(line));
+  let isFirst = true;
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      if (isFirst)
+        checkText(file === path ? path : `${file} in ${path}`, chunk);
+      isFirst = false;
+      splitter.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof BugReportError) throw error;
+    throw unreadable(path, error);
+  } finally {
+    stream.destroy();
+  }
+  splitter.end();
+  const text = finder.end();
+  const problems: string[] = [];
+  if (splitter.cutLines > 0) {
+    problems.push(
+      `${splitter.cutLines} line(s) of ${file} are too long and lost their ends`,
+    );
+  }
+  if (text.isDumpstate && !text.isDone) {
+    problems.push(
+      `${file} ends before dumpstate was done: it is cut, and what came last ` +
+        'is missing',
+    );
+  }
+  return {file, text, problems};
+}
+
+function assemble(
+  path: string,
+  found: readonly Found[],
+  systemTraces: readonly SystemTrace[],
+): BugReport {
+  const texts = found.map(({text}) => text);
+  const header = mergeHeaders(texts);
+  const sections = texts.flatMap((text) => text.sections);
+  const problems = [
+    ...found.flatMap((one) => one.problems),
+    ...found.flatMap(({file, text}) =>
+      text.sections.flatMap((section) => describeDamage(file, section)),
+    ),
+    ...describeDoubles(sections),
+  ];
+  const ion = sections
+    .filter(({kind}) => kind === 'ion')
+    .map(({text}) => parseIonHeaps(text));
+  problems.push(...ion.flatMap((heaps) => heaps.problems));
+  const time = timeOf(texts, sections, header);
+  problems.push(...describeTime(time));
+  const state = stateOf(sections, time.bootNs, problems);
+  const graphics = graphicsOf(sections);
+  const report = {
+    path,
+    provenance: provenanceOf(header),
+    header,
+    time,
+    snapshot: state?.snapshot,
+    totals: state?.totals,
+    graphics,
+    ionHeaps: ion.flatMap(({heaps}) => heaps),
+    sections: found.flatMap(({file, text}) =>
+      text.sections.map(({kind, title, line, damage}) => ({
+        kind,
+        title: toDisplay(title),
+        file,
+        line,
+        damage,
+      })),
+    ),
+    problems: state?.snapshot.coverage.problems ?? [...new Set(problems)],
+    systemTraces,
+  };
+  return {...report, absent: absentOf(report, sections)};
+}
+
+function mergeHeaders(texts: readonly ReportText[]): ReportHeader {
+  const first = <K extends keyof ReportHeader>(key: K): ReportHeader[K] =>
+    texts.map(({header}) => header[key]).find((value) => value !== undefined) ??
+    (undefined as ReportHeader[K]);
+  return {
+    localMs: first('localMs'),
+    build: first('build'),
+    fingerprint: first('fingerprint'),
+    sdk: first('sdk'),
+    kernelRelease: first('kernelRelease'),
+    uptimeMs: first('uptimeMs'),
+    model: first('model'),
+    serial: first('serial'),
+    timezone: first('timezone'),
+  };
+}
+
+function provenanceOf(header: ReportHeader): Provenance {
+  const {model, serial, fingerprint, kernelRelease} = header;
+  const name = model ?? fingerprint?.split(':')[0];
+  const shown = name === undefined ? 'unknown device' : toDisplay(name);
+  return {
+    simulated: false,
+    source: 'bugreport',
+    device: serial === undefined ? shown : `${shown} (${toDisplay(serial)})`,
+    kernelRelease:
+      kernelRelease === undefined ? undefined : toDisplay(kernelRelease),
+    buildFingerprint:
+      fingerprint === undefined ? undefined : toDisplay(fingerprint),
+    // No bug report has it.
+    bootId: undefined,
+    uid: undefined,
+    toolVersion: TOOL_VERSION,
+  };
+}
+
+function timeOf(
+  texts: readonly ReportText[],
+  sections: readonly Section[],
+  header: ReportHeader,
+): ReportTime {
+  const clock = clockOf(texts);
+  // The latest time that stands before the state it is about.
+  const about = sections.find(
+    ({kind}) => kind === 'dmabuf_dump' || kind === 'bufinfo',
+  );
+  const localMs = about?.afterLocalMs ?? header.localMs;
+  if (localMs === undefined) {
+    return {realNs: undefined, bootNs: 0n, isBootKnown: false, clock};
+  }
+  const realMs = localMs - (clock.zoneMs ?? 0);
+  const realNs = toNs(realMs);
+  const bootMs =
+    clock.realOffsetMs === undefined ? -1 : realMs - clock.realOffsetMs;
+  return bootMs < 0
+    ? {realNs, bootNs: realNs, isBootKnown: false, clock}
+    : {realNs, bootNs: toNs(bootMs), isBootKnown: true, clock};
+}
+
+function toNs(ms: number): bigint {
+  return BigInt(Math.round(ms)) * 1_000_000n;
+}
+
+function describeTime({realNs, isBootKnown, clock}: ReportTime): string[] {
+  if (realNs === undefined)
+    return ['the report does not say when it was taken'];
+  const {zoneMs, accuracyMs} = clock;
+  return [
+    ...(zoneMs === undefined
+      ? ['the report does not tell its time zone: its times are taken for UTC']
+      : []),
+    ...(isBootKnown
+      ? []
+      : [
+          'the report does not tell how long the device was up: times are ' +
+            'those of the clock, not since boot',
+        ]),
+    ...(isBootKnown && accuracyMs !== undefined && accuracyMs > 1000
+      ? [`the time since boot is known to within ${accuracyMs / 1000} s`]
+      : []),
+  ];
+}
+
+const DAMAGES: Readonly<Record<SectionDamage['why'], string>> = {
+  'timed-out': 'timed out on the device and is cut',
+  failed: 'failed on the device',
+  missing: 'could not be read on the device',
+  cut: 'is cut, for the report ends in it',
+  'too-long': 'is too long, and its end is left out',
+};
+
+function describeDamage(
+  file: string,
+  {title, kind, line, damage}: Section,
+): string[] {
+  if (damage === undefined) return [];
+  const name = title === '' ? kind : quoteRaw(title);
+  const said = damage.text === undefined ? '' : ` (${quoteRaw(damage.text)})`;
+  return [`${name}, ${file} line ${line}, ${DAMAGES[damage.why]}${said}`];
+}
+
+/** Apps can make their dumps look like anything. */
+function describeDoubles(sections: readonly Section[]): string[] {
+  const counts = new Map<string, number>();
+  for (const {kind, title, isByLooks, text} of sections) {
+    if (isByLooks || kind !== 'dmabuf_dump' || text === '') continue;
+    counts.set(title, (counts.get(title) ?? 0) + 1);
+  }
+  return [...counts]
+    .filter(([, count]) => count > 1)
+    .map(
+      ([title, count]) =>
+        `there are ${count} sections ${quoteRaw(title)}; one may be forged by ` +
+        'an app, and all are put together',
+    );
+}
+
+function graphicsOf(sections: readonly Section[]): MeminfoGraphics | undefined {
+  for (const {kind, text} of sections) {
+    if (kind !== 'meminfo') continue;
+    const {graphics} = parseDumpsysMeminfo(text);
+    if (Object.values(graphics).some((size) => size !== undefined)) {
+      return graphics;
+    }
+  }
+  return undefined;
+}
+
+function absentOf(
+  report: Omit<BugReport, 'absent'>,
+  sections: readonly Section[],
+): string[] {
+  const {snapshot, graphics, ionHeaps, systemTraces, path} = report;
+  const {coverage, processes} = snapshot ?? {};
+  const hasDump = sections.some(({kind}) => kind === 'dmabuf_dump');
+  const isCounted = [...(snapshot?.buffers.values() ?? [])].every(
+    ({refsKnown}) => refsKnown !== 'holders',
+  );
+  return [
+    ...(processes === undefined || processes.size === 0
+      ? [
+          'who holds which buffer' +
+            (hasDump
+              ? ''
+              : ': dumpstate runs dmabuf_dump from Android 13 on, and only ' +
+                'where the build has it'),
+        ]
+      : isCounted
+        ? []
+        : ['by how many descriptors and mappings a buffer is held']),
+    ...(coverage?.kernelList === undefined
+      ? ["the kernel's list of all buffers (dmabuf_dump -b, or bufinfo)"]
+      : []),
+    ...(coverage?.fileCounts === true
+      ? []
+      : [
+          "references of drivers and messages in flight (the kernel's bufinfo)",
+        ]),
+    ...(graphics === undefined && ionHeaps.length === 0
+      ? ['sums of DMA-BUF, heaps and GPU (dumpsys meminfo)']
+      : []),
+    ...(systemTraces.length === 0 && path.endsWith('.zip')
+      ? ['a system trace']
+      : []),
+  ];
+}
+
+async function firstBytes(path: string): Promise<Uint8Array> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const {buffer, bytesRead} = await file.read(Buffer.alloc(512), 0, 512);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function isZip(magic: Uint8Array): boolean {
+  return magic[0] === 0x50 && magic[1] === 0x4b;
+}
+
+/** Refuses what begins like something else. */
+function checkText(what: string, start: Uint8Array): void {
+  const [a, b] = start;
+  const isTar =
+    Buffer.from(start.subarray(257, 262)).toString('latin1') === 'ustar';
+  const is =
+    start.length === 0
+      ? 'is empty: take the bug report again'
+      : a === 0x1f && b === 0x8b
+        ? 'is compressed by gzip: gunzip it first'
+        : (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff)
+          ? 'is in UTF-16: save it as UTF-8, or take the text out of the zip'
+          : isTar
+            ? 'is a tar archive: give the bug report in it'
+            : a === 0x0a && start.indexOf(0) >= 0
+              ? "is a trace: see 'perfetto-dmabuf report'"
+              : start.indexOf(0) >= 0 && start.indexOf(0) < 64
+                ? 'is no text: give a bug report'
+                : undefined;
+  if (is !== undefined) throw new BugReportError(`${what} ${is}`);
+}
+
+async function readAll(stream: Readable): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('latin1');
+}
