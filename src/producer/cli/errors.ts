@@ -12,6 +12,8 @@ export const exitCode = {
   notDone: 1,
   /** The command line was wrong; nothing was tried. */
   usage: 2,
+  /** diff --fail-if-grown: there is more than was allowed. */
+  grown: 3,
   /** Ctrl-C came before anything was recorded. */
   interrupted: 130,
 } as const;

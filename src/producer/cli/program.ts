@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {Command, CommanderError} from 'commander';
 import {TOOL_VERSION} from '../version.js';
+import {diffCommand, runDiff, type DiffFlags} from './commands/diff.js';
 import {doctorCommand, runDoctor, type DoctorFlags} from './commands/doctor.js';
 import {dumpCommand, runDump, type DumpFlags} from './commands/dump.js';
 import {recordCommand, runRecord, type RecordFlags} from './commands/record.js';
@@ -54,6 +55,11 @@ export function makeProgram(context: Context): Program {
   add('dump', dumpCommand).action(async (flags: DumpFlags) => {
     code = await runDump(context, flags);
   });
+  add('diff', diffCommand).action(
+    async (before: string, after: string, flags: DiffFlags) => {
+      code = await runDiff(context, [before, after], flags);
+    },
+  );
   add('doctor', doctorCommand).action(async (flags: DoctorFlags) => {
     code = await runDoctor(context, flags);
   });

@@ -73,7 +73,7 @@ export async function runDump(
       await console.out.write(
         render(dump, flags, io.isTTY.stdout ? io.columns : undefined),
       );
-      return conclude(source, dump);
+      return concludeDump(source, dump);
     } finally {
       await disconnect(source, interrupts);
     }
@@ -82,9 +82,10 @@ export async function runDump(
   }
 }
 
-async function takeDump(
+/** What is there at this moment. @throws DeviceError, FormatError */
+export async function takeDump(
   {collector, provenance}: ConnectedSource,
-  {pid: pids}: DumpFlags,
+  {pid: pids}: Pick<DumpFlags, 'pid'> = {},
 ): Promise<Dump> {
   const {sampler} = collector;
   const snapshot = await sampler.sample({full: true, threads: true});
@@ -111,7 +112,11 @@ function render(
   }
 }
 
-function conclude(source: ConnectedSource, {snapshot, pids}: Dump): ExitCode {
+/** @throws CliError when it says nothing, or not of all that was asked for */
+export function concludeDump(
+  source: ConnectedSource,
+  {snapshot, pids}: Dump,
+): ExitCode {
   const missing = (pids ?? []).filter((pid) => !snapshot.processes.has(pid));
   if (missing.length > 0) {
     throw new CliError(

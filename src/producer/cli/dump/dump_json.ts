@@ -110,7 +110,7 @@ function totals(accounting: Accounting): object {
   };
 }
 
-function sumOut(sum: Sum | undefined): object | undefined {
+export function sumOut(sum: Sum | undefined): object | undefined {
   if (sum === undefined) return undefined;
   const {bytes, buffers, unknownSizes} = sum;
   return {
@@ -170,7 +170,7 @@ function bufferOut(known: BufferAccount): object {
   };
 }
 
-function nameOut(name: BufferName | undefined): object {
+export function nameOut(name: BufferName | undefined): object {
   if (name === undefined) return {nameState: 'unknown'};
   const doubtful = {nameDoubtful: name.doubtful};
   return name.raw === undefined
@@ -183,7 +183,7 @@ function nameOut(name: BufferName | undefined): object {
       };
 }
 
-function rawOut(key: string, raw: RawText | undefined): object {
+export function rawOut(key: string, raw: RawText | undefined): object {
   if (raw === undefined) return {};
   const display = toDisplay(raw);
   return {
