@@ -204,11 +204,84 @@ FROM _track
 ORDER BY
   id;
 
--- All slices of buffers, and the instants that mark a new name of one. upid is
--- NULL for lifetimes, and id is buffer_id for them.
-CREATE PERFETTO TABLE _dmabuf_slice
+-- Slices of lifetimes.
+CREATE PERFETTO TABLE _dmabuf_lifetime_slice
 AS
 WITH
+  -- Materialized, here and below, so that SQLite makes an index of its own: a
+  -- look-up in that is many times as fast as one in a Perfetto table.
+  _track AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_slice_track
+    WHERE
+      upid IS NULL
+  )
+SELECT
+  s.id,
+  s.ts,
+  s.dur,
+  s.track_id,
+  s.arg_set_id,
+  t.depth,
+  t.machine_id,
+  extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
+  ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
+FROM slice AS s
+JOIN _track AS t
+  ON t.id = s.track_id
+WHERE
+  s.category = 'dma_buf'
+ORDER BY
+  s.id;
+
+-- Lifetimes. Of two with the same inode and generation (in two recordings of
+-- one boot) next_ts tells which one a holding belongs to.
+CREATE PERFETTO TABLE _dmabuf_lifetime
+AS
+WITH
+  _again AS MATERIALIZED (
+    SELECT inode, generation, machine_id
+    FROM _dmabuf_lifetime_slice
+    GROUP BY
+      inode,
+      generation,
+      machine_id
+    HAVING
+      count() > 1
+  ),
+  _next AS MATERIALIZED (
+    SELECT
+      s.id,
+      lead(s.ts) OVER (
+        PARTITION BY s.inode, s.generation, s.machine_id
+        ORDER BY s.ts
+      ) AS next_ts
+    FROM _again AS a
+    JOIN _dmabuf_lifetime_slice AS s
+      ON s.inode = a.inode
+      AND s.generation = a.generation
+      AND s.machine_id IS a.machine_id
+  )
+SELECT s.*, n.next_ts
+FROM _dmabuf_lifetime_slice AS s
+LEFT JOIN _next AS n
+  ON n.id = s.id
+WHERE
+  s.inode IS NOT NULL
+ORDER BY
+  s.id;
+
+-- Slices of holdings, each with the lifetime of its buffer. There is none where
+-- the trace begins in the middle of a recording.
+CREATE PERFETTO TABLE _dmabuf_held_slice
+AS
+WITH
+  _track AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_slice_track
+    WHERE
+      upid IS NOT NULL
+  ),
   _slice AS (
     SELECT
       s.id,
@@ -216,34 +289,50 @@ WITH
       s.dur,
       s.track_id,
       s.arg_set_id,
-      s.category = 'dma_buf.rename' AS is_rename,
-      t.upid,
       t.depth,
       t.machine_id,
+      t.upid,
       extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
       ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
     FROM slice AS s
-    JOIN _dmabuf_slice_track AS t
+    JOIN _track AS t
       ON t.id = s.track_id
     WHERE
       s.category = 'dma_buf'
-      OR (s.category = 'dma_buf.rename' AND t.upid IS NULL)
+  ),
+  _lifetime AS MATERIALIZED (
+    SELECT id, ts, next_ts, inode, generation, machine_id
+    FROM _dmabuf_lifetime
   )
-SELECT
-  *,
-  -- The lifetime that began last; where there is none (the trace begins in the
-  -- middle of a recording) the first slice of the buffer stands for it.
-  ifnull(
-    max(iif(upid IS NULL AND NOT is_rename, id, NULL)) OVER (
-      PARTITION BY machine_id, inode, generation
-      ORDER BY ts, upid IS NOT NULL, is_rename, id
-      ROWS UNBOUNDED PRECEDING
-    ),
-    min(id) OVER (PARTITION BY machine_id, inode, generation)
-  ) AS buffer_id
-FROM _slice
+SELECT s.*, l.id AS lifetime_id
+FROM _slice AS s
+LEFT JOIN _lifetime AS l
+  ON l.inode = s.inode
+  AND l.generation = s.generation
+  AND l.machine_id IS s.machine_id
+  AND l.ts <= s.ts
+  AND (l.next_ts IS NULL OR s.ts < l.next_ts)
 WHERE
-  inode IS NOT NULL
+  s.inode IS NOT NULL
+ORDER BY
+  s.id;
+
+-- Holdings that have no lifetime: the first holding of the buffer stands for
+-- it.
+CREATE PERFETTO TABLE _dmabuf_held_orphan
+AS
+SELECT
+  id,
+  ts,
+  dur,
+  inode,
+  generation,
+  machine_id,
+  arg_set_id,
+  min(id) OVER (PARTITION BY inode, generation, machine_id) AS buffer_id
+FROM _dmabuf_held_slice
+WHERE
+  lifetime_id IS NULL
 ORDER BY
   id;
 
@@ -259,36 +348,36 @@ CREATE PERFETTO TABLE dmabuf_rename(
   name STRING
 )
 AS
-SELECT id, ts, buffer_id, extract_arg(arg_set_id, 'dma_buf.name') AS name
-FROM _dmabuf_slice
-WHERE
-  is_rename
+WITH
+  _instant AS (
+    SELECT
+      s.id,
+      s.ts,
+      t.machine_id,
+      extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
+      ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation,
+      extract_arg(s.arg_set_id, 'dma_buf.name') AS name
+    FROM slice AS s
+    JOIN _dmabuf_slice_track AS t
+      ON t.id = s.track_id
+    WHERE
+      s.category = 'dma_buf.rename'
+      AND t.upid IS NULL
+  ),
+  _lifetime AS MATERIALIZED (
+    SELECT id, ts, next_ts, inode, generation, machine_id
+    FROM _dmabuf_lifetime
+  )
+SELECT i.id, i.ts, l.id AS buffer_id, i.name
+FROM _instant AS i
+JOIN _lifetime AS l
+  ON l.inode = i.inode
+  AND l.generation = i.generation
+  AND l.machine_id IS i.machine_id
+  AND l.ts <= i.ts
+  AND (l.next_ts IS NULL OR i.ts < l.next_ts)
 ORDER BY
-  id;
-
--- What the slices of a buffer say of it.
-CREATE PERFETTO TABLE _dmabuf_slice_args
-AS
-SELECT
-  id,
-  buffer_id,
-  upid,
-  extract_arg(arg_set_id, 'dma_buf.size') AS size,
-  extract_arg(arg_set_id, 'dma_buf.name') AS name,
-  extract_arg(arg_set_id, 'dma_buf.exporter') AS exporter,
-  extract_arg(arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
-  extract_arg(arg_set_id, 'dma_buf.map_refs') AS map_refs,
-  extract_arg(arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
-  extract_arg(arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
-  extract_arg(arg_set_id, 'dma_buf.holders') AS holders,
-  ifnull(extract_arg(arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
-  ifnull(extract_arg(arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
-  extract_arg(arg_set_id, 'dma_buf.name_doubtful') AS name_doubtful
-FROM _dmabuf_slice
-WHERE
-  NOT is_rename
-ORDER BY
-  id;
+  i.id;
 
 -- Buffers: one row for each life of one, from the first sample that saw it to
 -- the first that did not.
@@ -350,25 +439,56 @@ CREATE PERFETTO TABLE dmabuf_buffer(
 )
 AS
 WITH
-  _end AS (
-    SELECT end_ts
-    FROM trace_bounds
-  ),
-  _by_buffer AS (
+  _life AS (
     SELECT
-      s.buffer_id,
-      min(s.ts) AS first_ts,
-      max(iif(s.dur = -1, NULL, s.ts + s.dur)) AS last_ts,
-      max(s.dur = -1) AS is_open,
-      max(a.size) AS size,
-      max(a.exporter) AS exporter,
-      max(a.name) AS any_name,
-      max(a.holders) AS max_holders,
-      count(s.upid) AS holdings
-    FROM _dmabuf_slice AS s
-    JOIN _dmabuf_slice_args AS a USING (id)
+      id,
+      ts,
+      dur,
+      iif(dur = -1, NULL, ts + dur) AS end_ts,
+      inode,
+      generation,
+      track_id,
+      depth,
+      id AS slice_id,
+      arg_set_id,
+      arg_set_id AS any_arg_set_id,
+      machine_id
+    FROM _dmabuf_lifetime
+    UNION ALL
+    SELECT
+      buffer_id AS id,
+      min(ts) AS ts,
+      iif(max(dur = -1), -1, max(ts + dur) - min(ts)) AS dur,
+      iif(max(dur = -1), NULL, max(ts + dur)) AS end_ts,
+      inode,
+      generation,
+      NULL AS track_id,
+      NULL AS depth,
+      NULL AS slice_id,
+      NULL AS arg_set_id,
+      max(iif(id = buffer_id, arg_set_id, NULL)) AS any_arg_set_id,
+      machine_id
+    FROM _dmabuf_held_orphan
     GROUP BY
-      s.buffer_id
+      buffer_id
+  ),
+  _held AS (
+    SELECT
+      buffer_id,
+      count() AS holdings,
+      max(extract_arg(arg_set_id, 'dma_buf.holders')) AS max_holders,
+      max(extract_arg(arg_set_id, 'dma_buf.size')) AS size
+    FROM (
+      SELECT lifetime_id AS buffer_id, arg_set_id
+      FROM _dmabuf_held_slice
+      WHERE
+        lifetime_id IS NOT NULL
+      UNION ALL
+      SELECT buffer_id, arg_set_id
+      FROM _dmabuf_held_orphan
+    )
+    GROUP BY
+      buffer_id
   ),
   _last_name AS (
     -- SQLite takes name from the row that holds the max().
@@ -378,47 +498,42 @@ WITH
       buffer_id
   )
 SELECT
-  b.buffer_id AS id,
-  iif(s.upid IS NULL, s.ts, b.first_ts) AS ts,
-  CASE
-    WHEN s.upid IS NULL THEN s.dur
-    WHEN b.is_open THEN -1
-    ELSE b.last_ts - b.first_ts
-  END AS dur,
-  CASE
-    WHEN s.upid IS NULL AND s.dur != -1 THEN s.ts + s.dur
-    WHEN s.upid IS NOT NULL AND NOT b.is_open THEN b.last_ts
-    ELSE (SELECT end_ts FROM _end)
-  END AS end_ts,
-  iif(s.upid IS NULL, s.dur = -1, b.is_open) AS is_open,
-  s.inode,
-  s.generation,
-  s.inode || '.' || s.generation AS key,
-  coalesce(n.name, a.name, b.any_name) AS name,
-  ifnull(a.name_doubtful, 0) AS name_is_doubtful,
-  ifnull(a.exporter, b.exporter) AS exporter,
-  ifnull(a.size, b.size) AS size,
-  b.max_holders,
-  b.holdings,
-  iif(s.upid IS NULL, a.fd_refs, NULL) AS fd_refs,
-  iif(s.upid IS NULL, a.map_refs, NULL) AS map_refs,
-  a.kernel_refs,
-  a.began_unseen,
-  a.ended_unseen,
-  iif(s.upid IS NULL, s.track_id, NULL) AS track_id,
-  iif(s.upid IS NULL, s.depth, NULL) AS depth,
-  iif(s.upid IS NULL, s.id, NULL) AS slice_id,
-  iif(s.upid IS NULL, s.arg_set_id, NULL) AS arg_set_id,
-  s.machine_id
-FROM _by_buffer AS b
-JOIN _dmabuf_slice AS s
-  ON s.id = b.buffer_id
-JOIN _dmabuf_slice_args AS a
-  ON a.id = b.buffer_id
+  l.id,
+  l.ts,
+  l.dur,
+  ifnull(l.end_ts, (SELECT end_ts FROM trace_bounds)) AS end_ts,
+  l.dur = -1 AS is_open,
+  l.inode,
+  l.generation,
+  l.inode || '.' || l.generation AS key,
+  ifnull(n.name, extract_arg(l.any_arg_set_id, 'dma_buf.name')) AS name,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.name_doubtful'), 0)
+    AS name_is_doubtful,
+  extract_arg(l.any_arg_set_id, 'dma_buf.exporter') AS exporter,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.size'), h.size) AS size,
+  ifnull(h.max_holders, 0) AS max_holders,
+  ifnull(h.holdings, 0) AS holdings,
+  extract_arg(l.arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(l.arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(l.any_arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.began_unseen'), 0)
+    AS began_unseen,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.ended_unseen'), 0)
+    AS ended_unseen,
+  l.track_id,
+  l.depth,
+  l.slice_id,
+  l.arg_set_id,
+  l.machine_id
+FROM _life AS l
+LEFT JOIN _held AS h
+  ON h.buffer_id = l.id
 LEFT JOIN _last_name AS n
-  ON n.buffer_id = b.buffer_id
+  ON n.buffer_id = l.id
 ORDER BY
-  id;
+  l.id;
+
+CREATE PERFETTO INDEX _dmabuf_buffer_by_inode ON dmabuf_buffer(inode);
 
 -- Holdings: one row for each time that a process holds a buffer, by descriptors
 -- or only by mappings.
@@ -479,6 +594,15 @@ CREATE PERFETTO TABLE dmabuf_holding(
   arg_set_id ARGSETID
 )
 AS
+WITH
+  _buffer AS MATERIALIZED (
+    SELECT id, key, name, exporter, size
+    FROM dmabuf_buffer
+  ),
+  _process AS MATERIALIZED (
+    SELECT upid, pid, name
+    FROM process
+  )
 SELECT
   s.id,
   s.ts,
@@ -488,30 +612,29 @@ SELECT
   s.upid,
   p.pid,
   p.name AS process_name,
-  s.buffer_id,
+  b.id AS buffer_id,
   s.inode,
   b.key,
   b.name,
   b.exporter,
   b.size,
-  a.fd_refs,
-  a.map_refs,
-  a.mapped_bytes,
-  a.kernel_refs,
-  a.holders,
-  a.began_unseen,
-  a.ended_unseen,
+  extract_arg(s.arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(s.arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(s.arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
+  extract_arg(s.arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  extract_arg(s.arg_set_id, 'dma_buf.holders') AS holders,
+  ifnull(extract_arg(s.arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
+  ifnull(extract_arg(s.arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
   s.track_id,
   s.depth,
   s.arg_set_id
-FROM _dmabuf_slice AS s
-JOIN _dmabuf_slice_args AS a USING (id)
-JOIN dmabuf_buffer AS b
-  ON b.id = s.buffer_id
-JOIN process AS p
+FROM _dmabuf_held_slice AS s
+LEFT JOIN _dmabuf_held_orphan AS o
+  ON o.id = s.id
+JOIN _buffer AS b
+  ON b.id = ifnull(s.lifetime_id, o.buffer_id)
+JOIN _process AS p
   ON p.upid = s.upid
-WHERE
-  s.upid IS NOT NULL
 ORDER BY
   s.id;
 
@@ -816,213 +939,6 @@ LEFT JOIN process AS p
   ON p.upid = t.upid
 ORDER BY
   e.ts;
-`,
-  },
-  {
-    name: 'org.kernel.dmabuf.pss',
-    includes: ['org.kernel.dmabuf.buffers'],
-    sql: `-- SPDX-License-Identifier: Apache-2.0
-
-INCLUDE PERFETTO MODULE org.kernel.dmabuf.buffers;
-
--- How many processes hold a buffer, over time: one row for each interval of its
--- life in which that number is the same.
-CREATE PERFETTO TABLE dmabuf_holder_interval(
-  -- When the number of holders became this.
-  ts TIMESTAMP,
-  -- How long it stayed so, at most until the end of the trace.
-  dur DURATION,
-  -- \`ts + dur\`.
-  end_ts TIMESTAMP,
-  -- The buffer, see \`dmabuf_buffer\`.
-  buffer_id LONG,
-  -- Number of processes that held it; 0: no process that could be read did.
-  holders LONG,
-  -- Bytes of each holder's share: size divided by holders. NULL when nobody
-  -- holds it or its size is not known.
-  pss DOUBLE
-)
-AS
-WITH
-  _change AS (
-    SELECT buffer_id, ts, 1 AS delta
-    FROM dmabuf_holding
-    UNION ALL
-    SELECT buffer_id, end_ts AS ts, -1 AS delta
-    FROM dmabuf_holding
-    WHERE
-      NOT is_open
-    UNION ALL
-    SELECT id AS buffer_id, ts, 0 AS delta
-    FROM dmabuf_buffer
-  ),
-  _step AS (
-    SELECT buffer_id, ts, sum(delta) AS delta
-    FROM _change
-    GROUP BY
-      buffer_id,
-      ts
-  ),
-  _count AS (
-    SELECT
-      buffer_id,
-      ts,
-      sum(delta) OVER w AS holders,
-      lead(ts) OVER w AS next_ts
-    FROM _step
-    WINDOW
-      w AS (PARTITION BY buffer_id ORDER BY ts)
-  )
-SELECT
-  c.ts,
-  ifnull(c.next_ts, b.end_ts) - c.ts AS dur,
-  ifnull(c.next_ts, b.end_ts) AS end_ts,
-  c.buffer_id,
-  c.holders,
-  iif(c.holders > 0, b.size * 1.0 / c.holders, NULL) AS pss
-FROM _count AS c
-JOIN dmabuf_buffer AS b
-  ON b.id = c.buffer_id
-WHERE
-  c.ts < b.end_ts
-  OR b.is_open
-ORDER BY
-  c.buffer_id,
-  c.ts;
-
--- The share of each holder in each buffer, over time: exact PSS. Over all rows
--- that hold at a time, the sum of pss is the unique total of what processes
--- hold. Meant to be filtered by buffer_id, upid or holding_id: there are as
--- many rows as holders and changes of their number.
-CREATE PERFETTO VIEW dmabuf_holding_share(
-  -- When the share became this.
-  ts TIMESTAMP,
-  -- How long it stayed so.
-  dur DURATION,
-  -- \`ts + dur\`.
-  end_ts TIMESTAMP,
-  -- The holding, see \`dmabuf_holding\`.
-  holding_id LONG,
-  -- The holder.
-  upid LONG,
-  -- The buffer.
-  buffer_id LONG,
-  -- Number of holders at that time.
-  holders LONG,
-  -- Bytes: size divided by holders.
-  pss DOUBLE
-)
-AS
-SELECT
-  i.ts,
-  i.dur,
-  i.end_ts,
-  h.id AS holding_id,
-  h.upid,
-  h.buffer_id,
-  i.holders,
-  i.pss
-FROM dmabuf_holding AS h
-JOIN dmabuf_holder_interval AS i USING (buffer_id)
-WHERE
-  i.ts >= h.ts
-  AND i.holders > 0
-  AND (h.is_open OR i.ts < h.end_ts);
-`,
-  },
-  {
-    name: 'org.kernel.dmabuf.leaks',
-    includes: ['org.kernel.dmabuf.pss'],
-    sql: `-- SPDX-License-Identifier: Apache-2.0
-
-INCLUDE PERFETTO MODULE org.kernel.dmabuf.pss;
-
--- Memory that looks as if it had been forgotten: buffers of one name and
--- exporter, made during the recording, that one process (or only the kernel)
--- still has at its end, with the evidence. The strongest candidate first.
-CREATE PERFETTO TABLE dmabuf_leak_candidate(
-  -- Unique number, 1 is the strongest candidate.
-  id LONG,
-  -- What speaks for it most:
-  -- \`kernel_only\`: no process holds them any more, and still they are there;
-  -- \`last_holder\`: one process holds them long after all others let go;
-  -- \`outlived\`: others of their kind were freed long before they were as old;
-  -- \`growth\`: more and more of them, none of which was ever freed.
-  kind STRING,
-  -- The process that holds them; NULL for kind \`kernel_only\`.
-  upid JOINID(process.id),
-  -- Alias for \`process.pid\`.
-  pid LONG,
-  -- Alias for \`process.name\`.
-  process_name STRING,
-  -- Name of the buffers; NULL when they have none.
-  name STRING,
-  -- The heap or driver; NULL when not known.
-  exporter STRING,
-  -- Number of buffers, see \`dmabuf_leak_buffer\`.
-  buffers LONG,
-  -- Sum of their sizes.
-  bytes LONG,
-  -- When the first of them was made.
-  first_ts TIMESTAMP,
-  -- When the last of them was made.
-  last_ts TIMESTAMP,
-  -- Age of the oldest at the end of the recording.
-  oldest DURATION,
-  -- How many of the same name and exporter were freed.
-  freed LONG,
-  -- The longest that one of these lived; NULL when none was freed.
-  freed_after DURATION,
-  -- Since when at least one of them is held by nobody else (or by nobody),
-  -- though it had been; NULL where that never changed.
-  let_go_ts TIMESTAMP,
-  -- The process that let go of most of them last; NULL as let_go_ts.
-  let_go_upid JOINID(process.id),
-  -- All the evidence, in words.
-  evidence STRING
-)
-AS
-SELECT
-  NULL AS id,
-  NULL AS kind,
-  NULL AS upid,
-  NULL AS pid,
-  NULL AS process_name,
-  NULL AS name,
-  NULL AS exporter,
-  NULL AS buffers,
-  NULL AS bytes,
-  NULL AS first_ts,
-  NULL AS last_ts,
-  NULL AS oldest,
-  NULL AS freed,
-  NULL AS freed_after,
-  NULL AS let_go_ts,
-  NULL AS let_go_upid,
-  NULL AS evidence
-WHERE
-  FALSE;
-
--- The buffers of each candidate.
-CREATE PERFETTO TABLE dmabuf_leak_buffer(
-  -- The candidate, see \`dmabuf_leak_candidate\`.
-  candidate_id LONG,
-  -- The buffer, see \`dmabuf_buffer\`.
-  buffer_id LONG,
-  -- The holding of the process, see \`dmabuf_holding\`; NULL where only the
-  -- kernel has it.
-  holding_id LONG,
-  -- Since when nobody else holds it; NULL where nobody else did.
-  let_go_ts TIMESTAMP
-)
-AS
-SELECT
-  NULL AS candidate_id,
-  NULL AS buffer_id,
-  NULL AS holding_id,
-  NULL AS let_go_ts
-WHERE
-  FALSE;
 `,
   },
   {
@@ -1358,6 +1274,582 @@ SELECT
 FROM _gap
 ORDER BY
   ts;
+`,
+  },
+  {
+    name: 'org.kernel.dmabuf.leaks',
+    includes: ['org.kernel.dmabuf.buffers', 'org.kernel.dmabuf.samples'],
+    sql: `-- SPDX-License-Identifier: Apache-2.0
+
+INCLUDE PERFETTO MODULE org.kernel.dmabuf.buffers;
+
+INCLUDE PERFETTO MODULE org.kernel.dmabuf.samples;
+
+-- When the recording ended: its last sample. One row, NULL without samples.
+CREATE PERFETTO TABLE _dmabuf_recording_end
+AS
+SELECT max(ts + dur) AS ts, min(ts) AS first_ts
+FROM dmabuf_sample
+WHERE
+  dur >= 0;
+
+-- When each buffer was let go by all but the last of its holders.
+CREATE PERFETTO TABLE _dmabuf_let_go
+AS
+WITH
+  _shared AS MATERIALIZED (
+    SELECT id
+    FROM dmabuf_buffer
+    WHERE
+      holdings > 1
+  ),
+  _holder AS (
+    -- A process may let go of a buffer and take it again.
+    SELECT
+      h.buffer_id,
+      h.upid,
+      max(h.is_open) AS is_open,
+      max(iif(h.is_open, e.ts, h.end_ts)) AS end_ts
+    FROM _shared AS s
+    JOIN dmabuf_holding AS h
+      ON h.buffer_id = s.id
+    CROSS JOIN _dmabuf_recording_end AS e
+    GROUP BY
+      h.buffer_id,
+      h.upid
+  ),
+  _ordered AS (
+    SELECT
+      *,
+      row_number() OVER (
+        PARTITION BY buffer_id
+        ORDER BY is_open DESC, end_ts DESC, upid
+      ) AS place
+    FROM _holder
+  )
+SELECT
+  l.buffer_id,
+  p.end_ts AS ts,
+  p.upid,
+  l.upid AS last_upid,
+  l.is_open,
+  l.end_ts - p.end_ts AS alone
+FROM _ordered AS l
+JOIN _ordered AS p
+  ON p.buffer_id = l.buffer_id
+  AND p.place = 2
+WHERE
+  l.place = 1
+  AND NOT p.is_open
+ORDER BY
+  l.buffer_id;
+
+-- The last time that any process held a buffer that none holds any more.
+CREATE PERFETTO TABLE _dmabuf_unheld
+AS
+SELECT buffer_id, max(end_ts) AS ts
+FROM dmabuf_holding
+GROUP BY
+  buffer_id
+HAVING
+  NOT max(is_open)
+ORDER BY
+  buffer_id;
+
+-- Buffers that were made during the recording, with what is to be compared.
+-- What was there before has a history that nobody saw.
+CREATE PERFETTO TABLE _dmabuf_life
+AS
+WITH
+  _let_go AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_let_go
+  ),
+  _unheld AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_unheld
+  )
+SELECT
+  b.id,
+  b.ts,
+  b.name,
+  b.exporter,
+  b.size,
+  b.is_open,
+  b.holdings,
+  iif(b.is_open, e.ts, b.end_ts) - b.ts AS age,
+  -- Only one process had it, or has it.
+  l.ts AS let_go_ts,
+  l.upid AS let_go_upid,
+  iif(l.is_open = b.is_open, l.alone, NULL) AS alone,
+  -- None has it any more.
+  u.ts AS unheld_ts,
+  iif(b.is_open, e.ts, b.end_ts) - u.ts AS unheld
+FROM dmabuf_buffer AS b
+CROSS JOIN _dmabuf_recording_end AS e
+LEFT JOIN _let_go AS l
+  ON l.buffer_id = b.id
+LEFT JOIN _unheld AS u
+  ON u.buffer_id = b.id
+WHERE
+  NOT b.began_unseen
+  AND NOT b.ended_unseen
+  AND e.ts IS NOT NULL
+ORDER BY
+  b.id;
+
+-- What is usual for the buffers of one name and exporter.
+CREATE PERFETTO TABLE _dmabuf_family
+AS
+SELECT
+  l.name,
+  l.exporter,
+  sum(NOT l.is_open) AS freed,
+  max(iif(l.is_open, NULL, l.age)) AS freed_after,
+  max(iif(l.is_open, NULL, l.alone)) AS usual_alone,
+  max(iif(l.is_open, NULL, l.unheld)) AS usual_unheld,
+  -- More and more of them, to the end, and none was ever freed.
+  sum(NOT l.is_open) = 0
+    AND count(DISTINCT l.ts) >= 3
+    AND max(l.ts) > (e.first_ts + e.ts) / 2
+    AS is_growing
+FROM _dmabuf_life AS l
+CROSS JOIN _dmabuf_recording_end AS e
+GROUP BY
+  l.name,
+  l.exporter
+HAVING
+  max(l.is_open)
+ORDER BY
+  l.name,
+  l.exporter;
+
+-- What is still there, and looks as if it had been forgotten. "Long" is three
+-- times as long as is usual for its kind, and a second at least.
+CREATE PERFETTO TABLE _dmabuf_suspect
+AS
+WITH
+  _family AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_family
+  ),
+  _judged AS (
+    SELECT
+      l.*,
+      f.is_growing,
+      ifnull(l.age > 3 * f.freed_after, 0) AS has_outlived,
+      ifnull(
+        l.alone > 1e9
+          AND l.alone > 3 * ifnull(f.usual_alone, l.let_go_ts - l.ts),
+        0
+      ) AS is_last_holder,
+      (l.unheld IS NOT NULL OR l.holdings = 0) AS is_unheld,
+      ifnull(l.unheld > 1e9 AND l.unheld > 3 * ifnull(f.usual_unheld, 0), 0)
+        AS is_long_unheld
+    FROM _dmabuf_life AS l
+    JOIN _family AS f
+      ON f.name IS l.name
+      AND f.exporter IS l.exporter
+    WHERE
+      l.is_open
+  )
+SELECT
+  id AS buffer_id,
+  ts,
+  name,
+  exporter,
+  size,
+  age,
+  is_unheld,
+  is_growing,
+  has_outlived,
+  is_last_holder,
+  iif(is_unheld, unheld, alone) AS alone,
+  iif(is_unheld, unheld_ts, let_go_ts) AS let_go_ts,
+  iif(is_unheld, NULL, let_go_upid) AS let_go_upid
+FROM _judged
+WHERE
+  iif(
+    is_unheld,
+    is_long_unheld OR (holdings = 0 AND has_outlived),
+    is_last_holder OR is_growing OR has_outlived
+  )
+ORDER BY
+  id;
+
+-- Who holds the suspects at the end.
+CREATE PERFETTO TABLE _dmabuf_suspect_holder
+AS
+SELECT
+  s.buffer_id,
+  s.name,
+  s.exporter,
+  h.upid,
+  max(h.id) AS holding_id
+FROM _dmabuf_suspect AS s
+JOIN dmabuf_holding AS h
+  ON h.buffer_id = s.buffer_id
+WHERE
+  h.is_open
+GROUP BY
+  s.buffer_id,
+  h.upid
+ORDER BY
+  s.buffer_id,
+  h.upid;
+
+-- Memory that looks as if it had been forgotten: buffers of one name and
+-- exporter, made during the recording, that one process (or only the kernel)
+-- still has at its end, with the evidence. The strongest candidate first.
+CREATE PERFETTO TABLE dmabuf_leak_candidate(
+  -- Unique number, 1 is the strongest candidate.
+  id LONG,
+  -- What speaks for it most:
+  -- \`kernel_only\`: no process holds them any more, and still they are there;
+  -- \`last_holder\`: one process holds them long after all others let go;
+  -- \`outlived\`: others of their kind were freed long before they were as old;
+  -- \`growth\`: more and more of them, none of which was ever freed.
+  kind STRING,
+  -- The process that holds them; NULL for kind \`kernel_only\`.
+  upid JOINID(process.id),
+  -- Alias for \`process.pid\`.
+  pid LONG,
+  -- Alias for \`process.name\`.
+  process_name STRING,
+  -- Name of the buffers; NULL when they have none.
+  name STRING,
+  -- The heap or driver; NULL when not known.
+  exporter STRING,
+  -- Number of buffers, see \`dmabuf_leak_buffer\`.
+  buffers LONG,
+  -- Sum of their sizes.
+  bytes LONG,
+  -- When the first of them was made.
+  first_ts TIMESTAMP,
+  -- When the last of them was made.
+  last_ts TIMESTAMP,
+  -- Age of the oldest at the end of the recording.
+  oldest DURATION,
+  -- How many of the same name and exporter were freed.
+  freed LONG,
+  -- The longest that one of these lived; NULL when none was freed.
+  freed_after DURATION,
+  -- Since when at least one of them is held by nobody else (or by nobody),
+  -- though it had been; NULL where that never changed.
+  let_go_ts TIMESTAMP,
+  -- The process that let go of most of them last; NULL as let_go_ts.
+  let_go_upid JOINID(process.id),
+  -- All the evidence, in words.
+  evidence STRING
+)
+AS
+WITH
+  -- The process that holds most of them.
+  _holder AS (
+    SELECT
+      name,
+      exporter,
+      upid,
+      row_number() OVER (
+        PARTITION BY name, exporter
+        ORDER BY count() DESC, upid
+      ) AS place
+    FROM _dmabuf_suspect_holder
+    GROUP BY
+      name,
+      exporter,
+      upid
+  ),
+  _let_go AS (
+    SELECT
+      name,
+      exporter,
+      is_unheld,
+      let_go_upid,
+      row_number() OVER (
+        PARTITION BY name, exporter, is_unheld
+        ORDER BY count() DESC, let_go_upid
+      ) AS place
+    FROM _dmabuf_suspect
+    WHERE
+      let_go_upid IS NOT NULL
+    GROUP BY
+      name,
+      exporter,
+      is_unheld,
+      let_go_upid
+  ),
+  _sum AS (
+    SELECT
+      name,
+      exporter,
+      is_unheld,
+      count() AS buffers,
+      ifnull(sum(size), 0) AS bytes,
+      min(ts) AS first_ts,
+      max(ts) AS last_ts,
+      max(age) AS oldest,
+      min(let_go_ts) AS let_go_ts,
+      max(is_growing) AS is_growing,
+      sum(has_outlived) AS outlived,
+      sum(is_last_holder) AS last_held,
+      min(iif(is_unheld OR is_last_holder, alone, NULL)) AS alone_from,
+      max(iif(is_unheld OR is_last_holder, alone, NULL)) AS alone_to
+    FROM _dmabuf_suspect
+    GROUP BY
+      name,
+      exporter,
+      is_unheld
+  ),
+  _candidate AS (
+    SELECT
+      s.*,
+      CASE
+        WHEN s.is_unheld THEN 'kernel_only'
+        WHEN 2 * s.last_held >= s.buffers THEN 'last_holder'
+        WHEN s.is_growing THEN 'growth'
+        ELSE 'outlived'
+      END AS kind,
+      iif(s.is_unheld, NULL, h.upid) AS upid,
+      f.freed,
+      f.freed_after,
+      g.let_go_upid
+    FROM _sum AS s
+    JOIN _dmabuf_family AS f
+      ON f.name IS s.name
+      AND f.exporter IS s.exporter
+    LEFT JOIN _holder AS h
+      ON h.name IS s.name
+      AND h.exporter IS s.exporter
+      AND h.place = 1
+    LEFT JOIN _let_go AS g
+      ON g.name IS s.name
+      AND g.exporter IS s.exporter
+      AND g.is_unheld = s.is_unheld
+      AND g.place = 1
+  )
+SELECT
+  row_number() OVER (ORDER BY c.bytes DESC, c.first_ts, c.name) AS id,
+  c.kind,
+  c.upid,
+  p.pid,
+  p.name AS process_name,
+  c.name,
+  c.exporter,
+  c.buffers,
+  c.bytes,
+  c.first_ts,
+  c.last_ts,
+  c.oldest,
+  c.freed,
+  c.freed_after,
+  c.let_go_ts,
+  c.let_go_upid,
+  -- The parts that do not apply are NULL, and so empty.
+  rtrim(
+    ifnull(
+      iif(
+        c.is_unheld AND c.alone_to IS NOT NULL,
+        printf(
+          'no process holds them, for %.1f to %.1f s; ',
+          c.alone_from / 1e9,
+          c.alone_to / 1e9
+        ),
+        iif(c.is_unheld, 'no process was ever seen to hold them; ', NULL)
+      ),
+      ''
+    )
+      || ifnull(
+        iif(
+          c.last_held > 0,
+          printf(
+            '%d of %d held by one process alone, for %.1f to %.1f s since all '
+              || 'others let go; ',
+            c.last_held,
+            c.buffers,
+            c.alone_from / 1e9,
+            c.alone_to / 1e9
+          ),
+          NULL
+        ),
+        ''
+      )
+      || ifnull(
+        iif(
+          c.outlived > 0,
+          printf(
+            '%d of %d older than three times the longest life of the %d that '
+              || 'were freed (%.1f s); ',
+            c.outlived,
+            c.buffers,
+            c.freed,
+            c.freed_after / 1e9
+          ),
+          NULL
+        ),
+        ''
+      )
+      || iif(
+        c.freed = 0,
+        printf(
+          'made over %.1f s, and none was ever freed; ',
+          (c.last_ts - c.first_ts) / 1e9
+        ),
+        ''
+      ),
+    '; '
+  ) AS evidence
+FROM _candidate AS c
+LEFT JOIN process AS p
+  ON p.upid = c.upid
+ORDER BY
+  id;
+
+-- The buffers of each candidate.
+CREATE PERFETTO TABLE dmabuf_leak_buffer(
+  -- The candidate, see \`dmabuf_leak_candidate\`.
+  candidate_id LONG,
+  -- The buffer, see \`dmabuf_buffer\`.
+  buffer_id LONG,
+  -- The holding of the process, see \`dmabuf_holding\`; NULL where only the
+  -- kernel has it.
+  holding_id LONG,
+  -- Since when nobody else holds it; NULL where nobody else did.
+  let_go_ts TIMESTAMP
+)
+AS
+SELECT
+  c.id AS candidate_id,
+  s.buffer_id,
+  h.holding_id,
+  s.let_go_ts
+FROM dmabuf_leak_candidate AS c
+JOIN _dmabuf_suspect AS s
+  ON s.name IS c.name
+  AND s.exporter IS c.exporter
+  AND s.is_unheld = (c.kind = 'kernel_only')
+LEFT JOIN _dmabuf_suspect_holder AS h
+  ON h.buffer_id = s.buffer_id
+  AND h.upid = c.upid
+ORDER BY
+  c.id,
+  s.buffer_id;
+`,
+  },
+  {
+    name: 'org.kernel.dmabuf.pss',
+    includes: ['org.kernel.dmabuf.buffers'],
+    sql: `-- SPDX-License-Identifier: Apache-2.0
+
+INCLUDE PERFETTO MODULE org.kernel.dmabuf.buffers;
+
+-- How many processes hold a buffer, over time: one row for each interval of its
+-- life in which that number is the same.
+CREATE PERFETTO TABLE dmabuf_holder_interval(
+  -- When the number of holders became this.
+  ts TIMESTAMP,
+  -- How long it stayed so, at most until the end of the trace.
+  dur DURATION,
+  -- \`ts + dur\`.
+  end_ts TIMESTAMP,
+  -- The buffer, see \`dmabuf_buffer\`.
+  buffer_id LONG,
+  -- Number of processes that held it; 0: no process that could be read did.
+  holders LONG,
+  -- Bytes of each holder's share: size divided by holders. NULL when nobody
+  -- holds it or its size is not known.
+  pss DOUBLE
+)
+AS
+WITH
+  _change AS (
+    SELECT buffer_id, ts, 1 AS delta
+    FROM dmabuf_holding
+    UNION ALL
+    SELECT buffer_id, end_ts AS ts, -1 AS delta
+    FROM dmabuf_holding
+    WHERE
+      NOT is_open
+    UNION ALL
+    SELECT id AS buffer_id, ts, 0 AS delta
+    FROM dmabuf_buffer
+  ),
+  _step AS (
+    SELECT buffer_id, ts, sum(delta) AS delta
+    FROM _change
+    GROUP BY
+      buffer_id,
+      ts
+  ),
+  _buffer AS MATERIALIZED (
+    SELECT id, end_ts, is_open, size
+    FROM dmabuf_buffer
+  ),
+  _count AS (
+    SELECT
+      buffer_id,
+      ts,
+      sum(delta) OVER w AS holders,
+      lead(ts) OVER w AS next_ts
+    FROM _step
+    WINDOW
+      w AS (PARTITION BY buffer_id ORDER BY ts)
+  )
+SELECT
+  c.ts,
+  ifnull(c.next_ts, b.end_ts) - c.ts AS dur,
+  ifnull(c.next_ts, b.end_ts) AS end_ts,
+  c.buffer_id,
+  c.holders,
+  iif(c.holders > 0, b.size * 1.0 / c.holders, NULL) AS pss
+FROM _count AS c
+JOIN _buffer AS b
+  ON b.id = c.buffer_id
+WHERE
+  c.ts < b.end_ts
+  OR b.is_open
+ORDER BY
+  c.buffer_id,
+  c.ts;
+
+-- The share of each holder in each buffer, over time: exact PSS. Over all rows
+-- that hold at a time, the sum of pss is the unique total of what processes
+-- hold. Meant to be filtered by buffer_id, upid or holding_id: there are as
+-- many rows as holders and changes of their number.
+CREATE PERFETTO VIEW dmabuf_holding_share(
+  -- When the share became this.
+  ts TIMESTAMP,
+  -- How long it stayed so.
+  dur DURATION,
+  -- \`ts + dur\`.
+  end_ts TIMESTAMP,
+  -- The holding, see \`dmabuf_holding\`.
+  holding_id LONG,
+  -- The holder.
+  upid LONG,
+  -- The buffer.
+  buffer_id LONG,
+  -- Number of holders at that time.
+  holders LONG,
+  -- Bytes: size divided by holders.
+  pss DOUBLE
+)
+AS
+SELECT
+  i.ts,
+  i.dur,
+  i.end_ts,
+  h.id AS holding_id,
+  h.upid,
+  h.buffer_id,
+  i.holders,
+  i.pss
+FROM dmabuf_holding AS h
+JOIN dmabuf_holder_interval AS i USING (buffer_id)
+WHERE
+  i.ts >= h.ts
+  AND i.holders > 0
+  AND (h.is_open OR i.ts < h.end_ts);
 `,
   },
   {

@@ -30,11 +30,84 @@ FROM _track
 ORDER BY
   id;
 
--- All slices of buffers, and the instants that mark a new name of one. upid is
--- NULL for lifetimes, and id is buffer_id for them.
-CREATE PERFETTO TABLE _dmabuf_slice
+-- Slices of lifetimes.
+CREATE PERFETTO TABLE _dmabuf_lifetime_slice
 AS
 WITH
+  -- Materialized, here and below, so that SQLite makes an index of its own: a
+  -- look-up in that is many times as fast as one in a Perfetto table.
+  _track AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_slice_track
+    WHERE
+      upid IS NULL
+  )
+SELECT
+  s.id,
+  s.ts,
+  s.dur,
+  s.track_id,
+  s.arg_set_id,
+  t.depth,
+  t.machine_id,
+  extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
+  ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
+FROM slice AS s
+JOIN _track AS t
+  ON t.id = s.track_id
+WHERE
+  s.category = 'dma_buf'
+ORDER BY
+  s.id;
+
+-- Lifetimes. Of two with the same inode and generation (in two recordings of
+-- one boot) next_ts tells which one a holding belongs to.
+CREATE PERFETTO TABLE _dmabuf_lifetime
+AS
+WITH
+  _again AS MATERIALIZED (
+    SELECT inode, generation, machine_id
+    FROM _dmabuf_lifetime_slice
+    GROUP BY
+      inode,
+      generation,
+      machine_id
+    HAVING
+      count() > 1
+  ),
+  _next AS MATERIALIZED (
+    SELECT
+      s.id,
+      lead(s.ts) OVER (
+        PARTITION BY s.inode, s.generation, s.machine_id
+        ORDER BY s.ts
+      ) AS next_ts
+    FROM _again AS a
+    JOIN _dmabuf_lifetime_slice AS s
+      ON s.inode = a.inode
+      AND s.generation = a.generation
+      AND s.machine_id IS a.machine_id
+  )
+SELECT s.*, n.next_ts
+FROM _dmabuf_lifetime_slice AS s
+LEFT JOIN _next AS n
+  ON n.id = s.id
+WHERE
+  s.inode IS NOT NULL
+ORDER BY
+  s.id;
+
+-- Slices of holdings, each with the lifetime of its buffer. There is none where
+-- the trace begins in the middle of a recording.
+CREATE PERFETTO TABLE _dmabuf_held_slice
+AS
+WITH
+  _track AS MATERIALIZED (
+    SELECT *
+    FROM _dmabuf_slice_track
+    WHERE
+      upid IS NOT NULL
+  ),
   _slice AS (
     SELECT
       s.id,
@@ -42,34 +115,50 @@ WITH
       s.dur,
       s.track_id,
       s.arg_set_id,
-      s.category = 'dma_buf.rename' AS is_rename,
-      t.upid,
       t.depth,
       t.machine_id,
+      t.upid,
       extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
       ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
     FROM slice AS s
-    JOIN _dmabuf_slice_track AS t
+    JOIN _track AS t
       ON t.id = s.track_id
     WHERE
       s.category = 'dma_buf'
-      OR (s.category = 'dma_buf.rename' AND t.upid IS NULL)
+  ),
+  _lifetime AS MATERIALIZED (
+    SELECT id, ts, next_ts, inode, generation, machine_id
+    FROM _dmabuf_lifetime
   )
-SELECT
-  *,
-  -- The lifetime that began last; where there is none (the trace begins in the
-  -- middle of a recording) the first slice of the buffer stands for it.
-  ifnull(
-    max(iif(upid IS NULL AND NOT is_rename, id, NULL)) OVER (
-      PARTITION BY machine_id, inode, generation
-      ORDER BY ts, upid IS NOT NULL, is_rename, id
-      ROWS UNBOUNDED PRECEDING
-    ),
-    min(id) OVER (PARTITION BY machine_id, inode, generation)
-  ) AS buffer_id
-FROM _slice
+SELECT s.*, l.id AS lifetime_id
+FROM _slice AS s
+LEFT JOIN _lifetime AS l
+  ON l.inode = s.inode
+  AND l.generation = s.generation
+  AND l.machine_id IS s.machine_id
+  AND l.ts <= s.ts
+  AND (l.next_ts IS NULL OR s.ts < l.next_ts)
 WHERE
-  inode IS NOT NULL
+  s.inode IS NOT NULL
+ORDER BY
+  s.id;
+
+-- Holdings that have no lifetime: the first holding of the buffer stands for
+-- it.
+CREATE PERFETTO TABLE _dmabuf_held_orphan
+AS
+SELECT
+  id,
+  ts,
+  dur,
+  inode,
+  generation,
+  machine_id,
+  arg_set_id,
+  min(id) OVER (PARTITION BY inode, generation, machine_id) AS buffer_id
+FROM _dmabuf_held_slice
+WHERE
+  lifetime_id IS NULL
 ORDER BY
   id;
 
@@ -85,36 +174,36 @@ CREATE PERFETTO TABLE dmabuf_rename(
   name STRING
 )
 AS
-SELECT id, ts, buffer_id, extract_arg(arg_set_id, 'dma_buf.name') AS name
-FROM _dmabuf_slice
-WHERE
-  is_rename
+WITH
+  _instant AS (
+    SELECT
+      s.id,
+      s.ts,
+      t.machine_id,
+      extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
+      ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation,
+      extract_arg(s.arg_set_id, 'dma_buf.name') AS name
+    FROM slice AS s
+    JOIN _dmabuf_slice_track AS t
+      ON t.id = s.track_id
+    WHERE
+      s.category = 'dma_buf.rename'
+      AND t.upid IS NULL
+  ),
+  _lifetime AS MATERIALIZED (
+    SELECT id, ts, next_ts, inode, generation, machine_id
+    FROM _dmabuf_lifetime
+  )
+SELECT i.id, i.ts, l.id AS buffer_id, i.name
+FROM _instant AS i
+JOIN _lifetime AS l
+  ON l.inode = i.inode
+  AND l.generation = i.generation
+  AND l.machine_id IS i.machine_id
+  AND l.ts <= i.ts
+  AND (l.next_ts IS NULL OR i.ts < l.next_ts)
 ORDER BY
-  id;
-
--- What the slices of a buffer say of it.
-CREATE PERFETTO TABLE _dmabuf_slice_args
-AS
-SELECT
-  id,
-  buffer_id,
-  upid,
-  extract_arg(arg_set_id, 'dma_buf.size') AS size,
-  extract_arg(arg_set_id, 'dma_buf.name') AS name,
-  extract_arg(arg_set_id, 'dma_buf.exporter') AS exporter,
-  extract_arg(arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
-  extract_arg(arg_set_id, 'dma_buf.map_refs') AS map_refs,
-  extract_arg(arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
-  extract_arg(arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
-  extract_arg(arg_set_id, 'dma_buf.holders') AS holders,
-  ifnull(extract_arg(arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
-  ifnull(extract_arg(arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
-  extract_arg(arg_set_id, 'dma_buf.name_doubtful') AS name_doubtful
-FROM _dmabuf_slice
-WHERE
-  NOT is_rename
-ORDER BY
-  id;
+  i.id;
 
 -- Buffers: one row for each life of one, from the first sample that saw it to
 -- the first that did not.
@@ -176,25 +265,56 @@ CREATE PERFETTO TABLE dmabuf_buffer(
 )
 AS
 WITH
-  _end AS (
-    SELECT end_ts
-    FROM trace_bounds
-  ),
-  _by_buffer AS (
+  _life AS (
     SELECT
-      s.buffer_id,
-      min(s.ts) AS first_ts,
-      max(iif(s.dur = -1, NULL, s.ts + s.dur)) AS last_ts,
-      max(s.dur = -1) AS is_open,
-      max(a.size) AS size,
-      max(a.exporter) AS exporter,
-      max(a.name) AS any_name,
-      max(a.holders) AS max_holders,
-      count(s.upid) AS holdings
-    FROM _dmabuf_slice AS s
-    JOIN _dmabuf_slice_args AS a USING (id)
+      id,
+      ts,
+      dur,
+      iif(dur = -1, NULL, ts + dur) AS end_ts,
+      inode,
+      generation,
+      track_id,
+      depth,
+      id AS slice_id,
+      arg_set_id,
+      arg_set_id AS any_arg_set_id,
+      machine_id
+    FROM _dmabuf_lifetime
+    UNION ALL
+    SELECT
+      buffer_id AS id,
+      min(ts) AS ts,
+      iif(max(dur = -1), -1, max(ts + dur) - min(ts)) AS dur,
+      iif(max(dur = -1), NULL, max(ts + dur)) AS end_ts,
+      inode,
+      generation,
+      NULL AS track_id,
+      NULL AS depth,
+      NULL AS slice_id,
+      NULL AS arg_set_id,
+      max(iif(id = buffer_id, arg_set_id, NULL)) AS any_arg_set_id,
+      machine_id
+    FROM _dmabuf_held_orphan
     GROUP BY
-      s.buffer_id
+      buffer_id
+  ),
+  _held AS (
+    SELECT
+      buffer_id,
+      count() AS holdings,
+      max(extract_arg(arg_set_id, 'dma_buf.holders')) AS max_holders,
+      max(extract_arg(arg_set_id, 'dma_buf.size')) AS size
+    FROM (
+      SELECT lifetime_id AS buffer_id, arg_set_id
+      FROM _dmabuf_held_slice
+      WHERE
+        lifetime_id IS NOT NULL
+      UNION ALL
+      SELECT buffer_id, arg_set_id
+      FROM _dmabuf_held_orphan
+    )
+    GROUP BY
+      buffer_id
   ),
   _last_name AS (
     -- SQLite takes name from the row that holds the max().
@@ -204,47 +324,42 @@ WITH
       buffer_id
   )
 SELECT
-  b.buffer_id AS id,
-  iif(s.upid IS NULL, s.ts, b.first_ts) AS ts,
-  CASE
-    WHEN s.upid IS NULL THEN s.dur
-    WHEN b.is_open THEN -1
-    ELSE b.last_ts - b.first_ts
-  END AS dur,
-  CASE
-    WHEN s.upid IS NULL AND s.dur != -1 THEN s.ts + s.dur
-    WHEN s.upid IS NOT NULL AND NOT b.is_open THEN b.last_ts
-    ELSE (SELECT end_ts FROM _end)
-  END AS end_ts,
-  iif(s.upid IS NULL, s.dur = -1, b.is_open) AS is_open,
-  s.inode,
-  s.generation,
-  s.inode || '.' || s.generation AS key,
-  coalesce(n.name, a.name, b.any_name) AS name,
-  ifnull(a.name_doubtful, 0) AS name_is_doubtful,
-  ifnull(a.exporter, b.exporter) AS exporter,
-  ifnull(a.size, b.size) AS size,
-  b.max_holders,
-  b.holdings,
-  iif(s.upid IS NULL, a.fd_refs, NULL) AS fd_refs,
-  iif(s.upid IS NULL, a.map_refs, NULL) AS map_refs,
-  a.kernel_refs,
-  a.began_unseen,
-  a.ended_unseen,
-  iif(s.upid IS NULL, s.track_id, NULL) AS track_id,
-  iif(s.upid IS NULL, s.depth, NULL) AS depth,
-  iif(s.upid IS NULL, s.id, NULL) AS slice_id,
-  iif(s.upid IS NULL, s.arg_set_id, NULL) AS arg_set_id,
-  s.machine_id
-FROM _by_buffer AS b
-JOIN _dmabuf_slice AS s
-  ON s.id = b.buffer_id
-JOIN _dmabuf_slice_args AS a
-  ON a.id = b.buffer_id
+  l.id,
+  l.ts,
+  l.dur,
+  ifnull(l.end_ts, (SELECT end_ts FROM trace_bounds)) AS end_ts,
+  l.dur = -1 AS is_open,
+  l.inode,
+  l.generation,
+  l.inode || '.' || l.generation AS key,
+  ifnull(n.name, extract_arg(l.any_arg_set_id, 'dma_buf.name')) AS name,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.name_doubtful'), 0)
+    AS name_is_doubtful,
+  extract_arg(l.any_arg_set_id, 'dma_buf.exporter') AS exporter,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.size'), h.size) AS size,
+  ifnull(h.max_holders, 0) AS max_holders,
+  ifnull(h.holdings, 0) AS holdings,
+  extract_arg(l.arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(l.arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(l.any_arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.began_unseen'), 0)
+    AS began_unseen,
+  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.ended_unseen'), 0)
+    AS ended_unseen,
+  l.track_id,
+  l.depth,
+  l.slice_id,
+  l.arg_set_id,
+  l.machine_id
+FROM _life AS l
+LEFT JOIN _held AS h
+  ON h.buffer_id = l.id
 LEFT JOIN _last_name AS n
-  ON n.buffer_id = b.buffer_id
+  ON n.buffer_id = l.id
 ORDER BY
-  id;
+  l.id;
+
+CREATE PERFETTO INDEX _dmabuf_buffer_by_inode ON dmabuf_buffer(inode);
 
 -- Holdings: one row for each time that a process holds a buffer, by descriptors
 -- or only by mappings.
@@ -305,6 +420,15 @@ CREATE PERFETTO TABLE dmabuf_holding(
   arg_set_id ARGSETID
 )
 AS
+WITH
+  _buffer AS MATERIALIZED (
+    SELECT id, key, name, exporter, size
+    FROM dmabuf_buffer
+  ),
+  _process AS MATERIALIZED (
+    SELECT upid, pid, name
+    FROM process
+  )
 SELECT
   s.id,
   s.ts,
@@ -314,30 +438,29 @@ SELECT
   s.upid,
   p.pid,
   p.name AS process_name,
-  s.buffer_id,
+  b.id AS buffer_id,
   s.inode,
   b.key,
   b.name,
   b.exporter,
   b.size,
-  a.fd_refs,
-  a.map_refs,
-  a.mapped_bytes,
-  a.kernel_refs,
-  a.holders,
-  a.began_unseen,
-  a.ended_unseen,
+  extract_arg(s.arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(s.arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(s.arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
+  extract_arg(s.arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  extract_arg(s.arg_set_id, 'dma_buf.holders') AS holders,
+  ifnull(extract_arg(s.arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
+  ifnull(extract_arg(s.arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
   s.track_id,
   s.depth,
   s.arg_set_id
-FROM _dmabuf_slice AS s
-JOIN _dmabuf_slice_args AS a USING (id)
-JOIN dmabuf_buffer AS b
-  ON b.id = s.buffer_id
-JOIN process AS p
+FROM _dmabuf_held_slice AS s
+LEFT JOIN _dmabuf_held_orphan AS o
+  ON o.id = s.id
+JOIN _buffer AS b
+  ON b.id = ifnull(s.lifetime_id, o.buffer_id)
+JOIN _process AS p
   ON p.upid = s.upid
-WHERE
-  s.upid IS NOT NULL
 ORDER BY
   s.id;
 

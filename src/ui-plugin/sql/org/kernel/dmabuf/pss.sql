@@ -40,6 +40,10 @@ WITH
       buffer_id,
       ts
   ),
+  _buffer AS MATERIALIZED (
+    SELECT id, end_ts, is_open, size
+    FROM dmabuf_buffer
+  ),
   _count AS (
     SELECT
       buffer_id,
@@ -58,7 +62,7 @@ SELECT
   c.holders,
   iif(c.holders > 0, b.size * 1.0 / c.holders, NULL) AS pss
 FROM _count AS c
-JOIN dmabuf_buffer AS b
+JOIN _buffer AS b
   ON b.id = c.buffer_id
 WHERE
   c.ts < b.end_ts
