@@ -77,6 +77,18 @@ export default tseslint.config(
     },
   },
   {
+    // Perfetto's UI as it is: classes of functions, and NULL as null.
+    files: ['src/ui-plugin/api/**/*.ts', 'test/ui-plugin/plugin/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-extraneous-class': 'off',
+      'no-restricted-syntax': 'off',
+    },
+  },
+  {
+    files: ['src/ui-plugin/api/**/*.d.ts'],
+    rules: {'@typescript-eslint/no-unused-vars': 'off'},
+  },
+  {
     files: ['**/*.js', '**/*.mjs'],
     languageOptions: {globals: {process: 'readonly'}},
   },

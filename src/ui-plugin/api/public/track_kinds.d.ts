@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+export const SLICE_TRACK_KIND: string;
+export const COUNTER_TRACK_KIND: string;

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tracks of slices that are each a buffer: lifetimes, and holdings of a process.
+import m from 'mithril';
+import {getColorForSlice} from '../../components/colorizer';
+import {SliceTrack} from '../../components/tracks/slice_track';
+import type {Trace} from '../../public/trace';
+import {SLICE_TRACK_KIND} from '../../public/track_kinds';
+import {SourceDataset} from '../../trace_processor/dataset';
+import {
+  LONG,
+  LONG_NULL,
+  NUM,
+  STR,
+  STR_NULL,
+} from '../../trace_processor/query_result';
+import {BufferDetailsPanel} from './buffer_details_panel';
+import {formatBytes} from './format';
+
+/** Kind of the tracks whose selection opens the area tab. */
+export const DMABUF_TRACK_KIND = 'DmaBufTrack';
+
+export interface BufferTrackAttrs {
+  readonly uri: string;
+  /** `dmabuf_buffer` for lifetimes, `dmabuf_holding` for a process. */
+  readonly table: 'dmabuf_buffer' | 'dmabuf_holding';
+  /** The lines of the track: ids of the table `track`. */
+  readonly trackIds: ReadonlyArray<number>;
+  readonly description: string;
+  readonly upid?: number;
+}
+
+/** Registers a track of buffers; where it goes in the tree is the caller's. */
+export function registerBufferTrack(
+  trace: Trace,
+  {uri, table, trackIds, description, upid}: BufferTrackAttrs,
+): void {
+  const dataset = new SourceDataset({
+    src: table,
+    schema: {
+      id: NUM,
+      ts: LONG,
+      dur: LONG,
+      depth: NUM,
+      name: STR_NULL,
+      key: STR,
+      size: LONG_NULL,
+      exporter: STR_NULL,
+      inode: LONG,
+      track_id: NUM,
+    },
+    // By track and not by process: the UI finds the track of a slice by the
+    // column that its track is filtered by.
+    filter: {col: 'track_id', in: trackIds},
+  });
+  const renderer = SliceTrack.create({
+    trace,
+    uri,
+    dataset,
+    // With it flows are drawn, and searches find the slices here.
+    rootTableName: 'slice',
+    sliceName: (row) => bufferTitle(row),
+    tooltip: ({row}) =>
+      m('', `${bufferTitle(row)}, ${formatBytes(row.size ?? undefined)}`),
+    // One buffer has one colour wherever it is held.
+    colorizer: ({key}) => bufferColor(key),
+    detailsPanel: ({id}) => new BufferDetailsPanel(trace, id),
+  });
+  trace.tracks.registerTrack({
+    uri,
+    renderer,
+    description,
+    tags: {kinds: [SLICE_TRACK_KIND, DMABUF_TRACK_KIND], trackIds, upid},
+  });
+}
+
+/** As the slices themselves are named: name, else exporter, and inode. */
+export function bufferTitle(buffer: {
+  readonly name: string | null | undefined;
+  readonly exporter: string | null | undefined;
+  readonly inode: bigint;
+}): string {
+  const {name, exporter, inode} = buffer;
+  const label = name !== '' ? (name ?? exporter) : exporter;
+  return `${label ?? 'dma-buf'} ${inode}`;
+}
+
+/** @param key inode and generation, which are digits: none may be cut off. */
+export function bufferColor(key: string) {
+  return getColorForSlice(key, {stripTrailingDigits: false});
+}
