@@ -42,6 +42,20 @@ export interface Vma {
   readonly file: OpenFile | undefined;
   /** `[heap]`, `[stack]`, ...: in place of a path; '' for none. */
   readonly label: RawText;
+  /** Kept for the next reading of maps. */
+  rendered: RenderedVma | undefined;
+}
+
+/** The line of maps for a VMA, and the path of its file then. */
+export interface RenderedVma {
+  readonly path: RawText | undefined;
+  readonly line: RawText;
+}
+
+/** What maps was when it was read last. */
+export interface RenderedMaps {
+  readonly lines: readonly RawText[];
+  readonly text: RawText;
 }
 
 export interface MapRequest {
@@ -60,6 +74,8 @@ export class AddressSpace {
   private readonly vmas: Vma[] = [];
   /** Between here and the base there is no gap. */
   private searchTop: number;
+  /** Kept for the next reading of maps. */
+  rendered: RenderedMaps | undefined = undefined;
 
   /**
    * @param base mmap_base: mappings are laid downwards from here
@@ -106,6 +122,7 @@ export class AddressSpace {
       offset: request.offset ?? 0,
       file: request.file,
       label: request.label ?? '',
+      rendered: undefined,
     });
     if (start + length === this.searchTop) this.searchTop = start;
     return start;
@@ -154,7 +171,9 @@ export class AddressSpace {
       this.splitAt(Math.min(vma.end, end));
       const index = this.splitAt(Math.max(vma.start, start));
       const piece = this.vmas[index];
-      if (piece !== undefined) this.vmas[index] = {...piece, protection};
+      if (piece !== undefined) {
+        this.vmas[index] = {...piece, protection, rendered: undefined};
+      }
     }
   }
 
@@ -207,11 +226,12 @@ export class AddressSpace {
     const index = this.indexOfFirstEndingAbove(address);
     const vma = this.vmas[index];
     if (vma === undefined || vma.start >= address) return index;
-    const lower = {...vma, end: address};
+    const lower = {...vma, end: address, rendered: undefined};
     const upper = {
       ...vma,
       start: address,
       offset: vma.offset + (address - vma.start),
+      rendered: undefined,
     };
     // The file must not lose its last reference on the way.
     this.insert(index, lower);

@@ -60,6 +60,8 @@ export class DmaBuf extends OpenFile {
   holders = 0;
   /** Kept for the next reading of bufinfo. */
   rendered: RenderedBuffer | undefined = undefined;
+  private knownPath: {name: RawText | undefined; path: RawText} | undefined =
+    undefined;
 
   constructor(
     identity: FileIdentity,
@@ -97,7 +99,13 @@ export class DmaBuf extends OpenFile {
   }
 
   override get path(): RawText {
-    return dmaBufPath(this.options.profile, this.name);
+    const {name, knownPath} = this;
+    if (knownPath !== undefined && knownPath.name === name) {
+      return knownPath.path;
+    }
+    const path = dmaBufPath(this.options.profile, name);
+    this.knownPath = {name, path};
+    return path;
   }
 
   /** Its fdinfo lines are rendered from its fields: see procfs. */

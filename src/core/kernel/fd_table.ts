@@ -24,11 +24,28 @@ export class FdTable {
   private nextFree = 0;
   /** Tasks that share the table (CLONE_FILES). */
   private users = 1;
+  private changeCount = 0;
 
   constructor(private readonly holdings: Holdings) {}
 
   get size(): number {
     return this.entries.size;
+  }
+
+  /** Counts the descriptors that came, went or lead elsewhere. */
+  get changes(): number {
+    return this.changeCount;
+  }
+
+  /** Calls `see` for each descriptor, in ascending order. */
+  each(see: (fd: number, file: OpenFile) => void): void {
+    for (let i = 0; i < this.taken.length; i++) {
+      for (let bits = this.taken[i] ?? 0; bits !== 0; bits &= bits - 1) {
+        const fd = i * BITS + (31 - Math.clz32(bits & -bits));
+        const entry = this.entries.get(fd);
+        if (entry !== undefined) see(fd, entry.file);
+      }
+    }
   }
 
   /** Descriptors in ascending order. */
@@ -105,6 +122,7 @@ export class FdTable {
   /** @throws KernelError EBADF */
   close(fd: number): void {
     const {file} = this.get(fd);
+    this.changeCount++;
     this.entries.delete(fd);
     const word = Math.floor(fd / BITS);
     this.taken[word] = (this.taken[word] ?? 0) & ~(1 << (fd % BITS));
@@ -146,6 +164,7 @@ export class FdTable {
     const word = Math.floor(fd / BITS);
     if (word >= this.taken.length) this.grow(fd);
     this.taken[word] = (this.taken[word] ?? 0) | (1 << (fd % BITS));
+    this.changeCount++;
     this.entries.set(fd, entry);
     entry.file.get('fd');
     if (entry.file instanceof DmaBuf) this.holdings.addFd(entry.file);

@@ -8,4 +8,12 @@ export * from './profile.js';
 export * from './scenarios/index.js';
 export * from './simulated_kernel.js';
 export * from './simulation.js';
-export type {FileStat, ProcFs} from './vfs.js';
+export type {OpenFile} from './open_file.js';
+export type {FileStat, NodeFs, ProcFs} from './vfs.js';
+export type {
+  Descriptors,
+  DirectoryNode,
+  FileNode,
+  LinkNode,
+  VfsNode,
+} from './vfs_node.js';

@@ -192,14 +192,18 @@ function fdDirectory(
     kind: 'directory',
     mode: 0o500,
     size: () =>
-      profile.fdCountInStat && !process.zombie
-        ? BigInt(thread?.files.size ?? 0)
-        : 0n,
+      profile.fdCountInStat && !process.zombie ? (thread?.files.size ?? 0) : 0,
     check,
     list: () => descriptors(process, thread).map(String),
     child: (name) => {
       const entry = entryOf(process, thread, name);
       return entry === undefined ? undefined : linkTo(entry.file);
+    },
+    descriptors: {
+      changes: () => (process.zombie ? -1 : (thread?.files.changes ?? -1)),
+      each: (see) => {
+        if (!process.zombie) thread?.files.each(see);
+      },
     },
   };
 }

@@ -27,7 +27,7 @@ import {COMM_BYTES, ProcessTable} from './process_table.js';
 import {Prng} from './prng.js';
 import type {KernelProfile} from './profile.js';
 import {UnixSocket} from './unix_socket.js';
-import type {ProcFs} from './vfs.js';
+import type {NodeFs} from './vfs.js';
 import {SimulatedVfs} from './vfs.js';
 
 export interface SimulatedKernelOptions {
@@ -101,7 +101,7 @@ export class SimulatedKernel {
   readonly processes: ProcessTable;
   readonly dmaBufs: DmaBufSubsystem;
   /** /proc and /sys as root reads them. */
-  readonly vfs: ProcFs;
+  readonly vfs: NodeFs;
 
   private readonly events = new EventQueue();
   private readonly prng: Prng;
@@ -174,7 +174,7 @@ export class SimulatedKernel {
   }
 
   /** /proc and /sys as a reader with this user id sees them. */
-  vfsAs(uid: number): ProcFs {
+  vfsAs(uid: number): NodeFs {
     return new SimulatedVfs(this, uid);
   }
 

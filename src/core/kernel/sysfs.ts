@@ -16,7 +16,7 @@ import type {DirectoryNode} from './vfs_node.js';
 import {directory, file} from './vfs_node.js';
 
 const INODE = /^[1-9][0-9]{0,19}$/;
-const SYSFS_FILE_SIZE = 4096n;
+const SYSFS_FILE_SIZE = 4096;
 
 /** /sys, as a reader with that user id sees it. */
 export function sysDirectory(
@@ -70,7 +70,7 @@ function buffersDirectory(kernel: SimulatedKernel): DirectoryNode {
 }
 
 function bufferDirectory(buffer: DmaBuf): DirectoryNode {
-  const size = (): bigint => SYSFS_FILE_SIZE;
+  const size = (): number => SYSFS_FILE_SIZE;
   return directory(
     {
       exporter_name: {

@@ -24,6 +24,16 @@ export interface ProcFs {
   stat(path: string): FileStat;
 }
 
+/**
+ * The same for who reads the same files over and over: what a path leads to
+ * can be kept. A process's files stay what they are for as long as the kernel
+ * has that process.
+ */
+export interface NodeFs extends ProcFs {
+  /** Throws as the other methods do; links are not followed. */
+  lookup(path: string): VfsNode;
+}
+
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 
@@ -35,7 +45,7 @@ interface LookedInto {
 }
 
 /** {@link ProcFs} of a simulated kernel, for a reader of one user id. */
-export class SimulatedVfs implements ProcFs {
+export class SimulatedVfs implements NodeFs {
   private readonly root: DirectoryNode;
   /** The directory looked into last: its entries are asked for in a row. */
   private last: LookedInto | undefined = undefined;
@@ -54,6 +64,10 @@ export class SimulatedVfs implements ProcFs {
       list: () => [...mounts.keys()],
       child: (name) => mounts.get(name),
     };
+  }
+
+  lookup(path: string): VfsNode {
+    return this.resolve(path);
   }
 
   list(path: string): string[] {
@@ -89,7 +103,7 @@ export class SimulatedVfs implements ProcFs {
     const type = node.kind === 'directory' ? S_IFDIR : S_IFREG;
     return {
       ino: inodeOfPath(path + this.startOf(path)),
-      size: node.size?.() ?? 0n,
+      size: BigInt(node.size?.() ?? 0),
       blocks: 0n,
       mode: type | node.mode,
       dev: {major: 0, minor: this.minorOf(path)},

@@ -6,18 +6,35 @@ export interface DirectoryNode {
   readonly kind: 'directory';
   /** Permission bits. */
   readonly mode: number;
-  /** By default 0. */
-  readonly size?: () => bigint;
+  /** Bytes, by default 0. */
+  readonly size?: () => number;
   /** Refuses (KernelError EACCES) who may not list or search it. */
   readonly check?: () => void;
   readonly list: () => string[];
   readonly child: (name: string) => VfsNode | undefined;
+  /** Of a directory of descriptors: what its links lead to. */
+  readonly descriptors?: Descriptors;
+}
+
+/**
+ * The links of /proc/PID/fd without their names: for who wants to know of all
+ * of them where they lead.
+ */
+export interface Descriptors {
+  /**
+   * Other than before when a descriptor came, went or leads elsewhere, or
+   * nobody may look any more.
+   */
+  changes(): number;
+  /** In ascending order; the caller asks `check` of the directory before. */
+  each(see: (fd: number, file: OpenFile) => void): void;
 }
 
 export interface FileNode {
   readonly kind: 'file';
   readonly mode: number;
-  readonly size?: () => bigint;
+  /** Bytes, by default 0. */
+  readonly size?: () => number;
   /** Throws KernelError EACCES where the reader may not. */
   readonly read: () => RawText;
 }

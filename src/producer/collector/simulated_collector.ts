@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   KernelError,
-  type ProcFs,
+  type NodeFs,
   type SimulatedKernel,
 } from '../../core/kernel/index.js';
 import type {RawText} from '../../core/model/index.js';
 import {COLLECTOR_VERSION} from './script.js';
+import {Place, ProcessPlaces} from './simulated_places.js';
 
-const S_IFMT = 0o170000;
 /** UTC of the simulated kernel's boot: a Sunday nobody takes for a recording. */
 const BOOT_REALTIME_NS = 946_728_000_000_000_000n;
 const STEP_NS = 10_000_000n;
@@ -18,6 +18,14 @@ const PROPERTIES: ReadonlyMap<string, string> = new Map([
   ['ro.build.fingerprint', 'perfetto-dmabuf/simulator'],
 ]);
 
+const SELF = '/proc/self/';
+const OF_ALL_PROCESSES = /^\/proc\/\[0-9\]\*\/([a-z_]+)$/;
+
+interface Body {
+  readonly status: number;
+  readonly body: RawText;
+}
+
 /**
  * The device end of the collector's protocol (script.ts) over a simulated
  * kernel: prints what the script's shell, find, stat and grep would print
@@ -25,13 +33,19 @@ const PROPERTIES: ReadonlyMap<string, string> = new Map([
  */
 export class SimulatedCollector {
   private nonce: string | undefined;
+  private readonly processes: ProcessPlaces;
+  /** /proc/self and the directory that it leads to. */
+  private readonly self: string;
 
   constructor(
     private readonly kernel: SimulatedKernel,
-    private readonly vfs: ProcFs,
+    private readonly vfs: NodeFs,
     /** pid of the collector's shell in the simulated kernel. */
     private readonly pid: number,
-  ) {}
+  ) {
+    this.processes = new ProcessPlaces(kernel, vfs);
+    this.self = `/proc/${pid}/`;
+  }
 
   hello(): RawText {
     return `perfetto-dmabuf collector ${COLLECTOR_VERSION} ${this.pid}\n`;
@@ -50,10 +64,7 @@ export class SimulatedCollector {
     return `@${mark}\n${body}\n=${mark}\n`;
   }
 
-  private run(
-    step: string,
-    args: readonly string[],
-  ): {status: number; body: RawText} {
+  private run(step: string, args: readonly string[]): Body {
     switch (step) {
       case 'clock':
         return this.done(this.clock());
@@ -74,66 +85,36 @@ export class SimulatedCollector {
           lines(args.map((name) => `${name}=${PROPERTIES.get(name) ?? ''}`)),
         );
       case 'grep':
-        return this.walk((said) => this.grep(this.glob(args[0] ?? ''), said));
+        return this.grep(this.matching(args[0] ?? ''), '');
       case 'counts':
-        return this.walk((said) => this.stat(this.paths(args, 'fd'), said));
+        return this.stats(this.places(args, 'fd'));
       case 'fds':
-        return this.walk((said) =>
-          this.fds(this.paths(args, 'fd'), isTypeless, said),
-        );
+        return this.fds(this.places(args, 'fd'));
       case 'links':
-        return this.walk((said) =>
-          this.fds(this.paths(args, 'fd'), isDmaBufLink, said),
+        return this.walk('find', this.places(args, 'fd'), (place) =>
+          place.links(),
         );
       case 'maps':
-        return this.walk((said) => this.maps(this.paths(args, 'maps'), said));
+        return this.grep(this.places(args, 'maps'), '/dmabuf');
       case 'tables':
-        return this.walk((said) =>
-          this.stat(
-            this.paths(args, 'task').flatMap((task) =>
-              this.glob(`${task}/[0-9]*/fd`),
-            ),
-            said,
+        return this.stats(
+          this.places(args, 'task').flatMap(({path}) =>
+            this.placesAt(this.glob(`${path}/[0-9]*/fd`)),
           ),
         );
       case 'tablefds':
-        return this.walk((said) =>
-          this.fds(
-            args.map((arg) => `/proc/${arg.replace('/', '/task/')}/fd`),
-            isTypeless,
-            said,
-          ),
-        );
+        return this.fds(this.under(args, 'task', '/fd'));
       case 'stat':
-        return this.walk((said) => this.stat(args, said));
+        return this.stats(this.placesAt(args));
       case 'mapfiles':
-        return this.walk((said) =>
-          this.stat(
-            args.map((arg) => `/proc/${arg.replace('/', '/map_files/')}`),
-            said,
-          ),
-        );
+        return this.stats(this.under(args, 'map_files', ''));
       default:
         return {status: 127, body: ''};
     }
   }
 
-  private done(body: RawText): {status: number; body: RawText} {
+  private done(body: RawText): Body {
     return {status: 0, body};
-  }
-
-  /** Runs a step that ends with what its commands said on stderr. */
-  private walk(run: (said: string[]) => RawText): {
-    status: number;
-    body: RawText;
-  } {
-    const said: string[] = [];
-    const body = run(said).replace(/\n$/, '');
-    const errors = said.length === 0 ? '' : `\n${said.join('\n')}`;
-    return {
-      status: 0,
-      body: `${body}\n-${this.nonce ?? ''} ${Math.min(said.length, 1)}${errors}`,
-    };
   }
 
   private clock(): RawText {
@@ -170,81 +151,46 @@ export class SimulatedCollector {
     return body;
   }
 
-  private grep(paths: readonly string[], said: string[]): RawText {
-    return this.prefixed(paths, () => true, said);
+  private stats(places: readonly Place[]): Body {
+    return this.walk('stat', places, (place) => place.stat());
   }
 
-  private maps(paths: readonly string[], said: string[]): RawText {
-    return this.prefixed(paths, (line) => line.includes('/dmabuf'), said);
+  private fds(places: readonly Place[]): Body {
+    return this.walk('find', places, (place) => place.fds());
   }
 
-  private prefixed(
-    paths: readonly string[],
-    wanted: (line: RawText) => boolean,
-    said: string[],
-  ): RawText {
-    let body = '';
-    for (const path of paths) {
-      const text = this.attempt('grep', path, said, () => this.vfs.read(path));
-      if (text === undefined || text === '') continue;
-      for (const line of text.replace(/\n$/, '').split('\n')) {
-        if (wanted(line)) body += `${path}:${line}\n`;
-      }
-    }
-    return body;
+  private grep(places: readonly Place[], word: string): Body {
+    return this.walk('grep', places, (place) => place.grep(word));
   }
 
-  private stat(paths: readonly string[], said: string[]): RawText {
-    let body = '';
-    for (const path of paths) {
-      const stat = this.attempt('stat', path, said, () => this.vfs.stat(path));
-      if (stat !== undefined) body += `${stat.ino} ${stat.size} ${path}\n`;
-    }
-    return body;
-  }
-
-  private fds(
-    directories: readonly string[],
-    wanted: (vfs: ProcFs, path: string, mode: number, size: bigint) => boolean,
-    said: string[],
-  ): RawText {
-    let body = '';
-    for (const directory of directories) {
-      const names = this.attempt('find', directory, said, () =>
-        this.vfs.list(directory),
-      );
-      for (const name of names ?? []) {
-        const path = `${directory}/${name}`;
-        const stat = this.attempt('find', path, said, () =>
-          this.vfs.stat(path),
-        );
-        if (stat === undefined) continue;
-        if (!wanted(this.vfs, path, stat.mode, stat.size)) continue;
-        body += `${stat.ino}${path}\n`;
-      }
-    }
-    return body;
-  }
-
-  /** Does what a command does, or says what it would say on stderr. */
-  private attempt<T>(
+  /** Runs a command whose step ends with what it said on stderr. */
+  private walk(
     command: string,
-    path: string,
-    said: string[],
-    run: () => T,
-  ): T | undefined {
-    try {
-      return run();
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error;
-      said.push(`${command}: ${path}: ${complaint(error)}`);
-      return undefined;
+    places: readonly Place[],
+    print: (place: Place) => RawText,
+  ): Body {
+    const said: string[] = [];
+    const texts: RawText[] = [];
+    for (const place of places) {
+      try {
+        texts.push(print(place));
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+        said.push(`\n${command}: ${place.path}: ${complaint(error)}`);
+      }
     }
+    const printed = texts.join('') || '\n';
+    const status = Math.min(said.length, 1);
+    const errors = said.join('');
+    return {
+      status: 0,
+      body: `${printed}-${this.nonce ?? ''} ${status}${errors}`,
+    };
   }
 
   private read(path: string): RawText | undefined {
     try {
-      return this.vfs.read(path.replace('/proc/self/', `/proc/${this.pid}/`));
+      return this.vfs.read(this.resolved(path));
     } catch (error) {
       if (error instanceof KernelError) return undefined;
       throw error;
@@ -255,7 +201,7 @@ export class SimulatedCollector {
     try {
       // Only who may search a folder finds the dot in it.
       if (path.endsWith('/.')) this.vfs.list(path);
-      this.vfs.stat(path.replace('/proc/self/', `/proc/${this.pid}/`));
+      this.vfs.stat(this.resolved(path));
       return true;
     } catch (error) {
       if (error instanceof KernelError) return error.errno === 'EINVAL';
@@ -263,10 +209,37 @@ export class SimulatedCollector {
     }
   }
 
-  private paths(pids: readonly string[], rest: string): string[] {
+  private resolved(path: string): string {
+    return path.startsWith(SELF) ? this.self + path.slice(SELF.length) : path;
+  }
+
+  /** A file of the processes, or of all. */
+  private places(pids: readonly string[], rest: string): readonly Place[] {
     return pids.length === 0
-      ? this.glob(`/proc/[0-9]*/${rest}`)
-      : pids.map((pid) => `/proc/${pid}/${rest}`);
+      ? this.processes.all(rest)
+      : pids.map((pid) => this.processes.of(pid, rest));
+  }
+
+  private placesAt(paths: readonly string[]): Place[] {
+    return paths.map((path) => new Place(this.vfs, path));
+  }
+
+  /** `PID/NAME` → `/proc/PID/FOLDER/NAMEREST` */
+  private under(
+    args: readonly string[],
+    folder: string,
+    rest: string,
+  ): Place[] {
+    return this.placesAt(
+      args.map((arg) => `/proc/${arg.replace('/', `/${folder}/`)}${rest}`),
+    );
+  }
+
+  private matching(pattern: string): readonly Place[] {
+    const rest = OF_ALL_PROCESSES.exec(pattern)?.[1];
+    return rest === undefined
+      ? this.placesAt(this.glob(pattern))
+      : this.processes.all(rest);
   }
 
   /** A shell's pathname expansion of `*` and `[0-9]*` as whole components. */
@@ -299,20 +272,6 @@ export class SimulatedCollector {
       throw error;
     }
   }
-}
-
-/** As the script's find: no type bits, and a size. */
-function isTypeless(
-  _vfs: ProcFs,
-  _path: string,
-  mode: number,
-  size: bigint,
-): boolean {
-  return (mode & S_IFMT) === 0 && size > 0n;
-}
-
-function isDmaBufLink(vfs: ProcFs, path: string): boolean {
-  return vfs.readlink(path).startsWith('/dmabuf');
 }
 
 function complaint({errno}: KernelError): string {

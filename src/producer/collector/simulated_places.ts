@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  KernelError,
+  type Descriptors,
+  type NodeFs,
+  type OpenFile,
+  type SimulatedKernel,
+  type VfsNode,
+} from '../../core/kernel/index.js';
+import type {RawText} from '../../core/model/index.js';
+
+const S_IFMT = 0o170000;
+
+/** What was printed of a text, for the same text and word. */
+interface Picked {
+  readonly text: RawText;
+  readonly word: string;
+  readonly lines: RawText;
+}
+
+/**
+ * A path in the simulated /proc, and what commands print about it. The path is
+ * looked up once: a place is good for as long as the kernel has its process.
+ * What was printed is kept for as long as it would be printed again.
+ */
+export class Place {
+  private found: VfsNode | undefined;
+  private inode: bigint | undefined;
+  private statSize = 0;
+  private statLine: RawText | undefined;
+  private fdsChanges: number | undefined;
+  private fdsText = '';
+  /** By descriptor: where it led, and the line about it. */
+  private readonly fdFiles: OpenFile[] = [];
+  private readonly fdLines: RawText[] = [];
+  private picked: Picked | undefined;
+
+  constructor(
+    private readonly vfs: NodeFs,
+    readonly path: string,
+  ) {}
+
+  /** @throws KernelError when there is nothing at the path */
+  node(): VfsNode {
+    this.found ??= this.vfs.lookup(this.path);
+    return this.found;
+  }
+
+  /**
+   * `stat -c '%i %s %n'`, with -L of a link.
+   *
+   * @throws KernelError
+   */
+  stat(): RawText {
+    const node = this.node();
+    if (node.kind !== 'directory') {
+      const {ino, size} = this.vfs.stat(this.path);
+      return `${ino} ${size} ${this.path}\n`;
+    }
+    const size = node.size?.() ?? 0;
+    if (this.statLine === undefined || this.statSize !== size) {
+      this.inode ??= this.vfs.stat(this.path).ino;
+      this.statSize = size;
+      this.statLine = [this.inode, ' ', size, ' ', this.path, '\n'].join('');
+    }
+    return this.statLine;
+  }
+
+  /**
+   * The script's find in a directory of descriptors: `INODEPATH` of what has a
+   * size and no type.
+   *
+   * @throws KernelError
+   */
+  fds(): RawText {
+    const descriptors = this.descriptors();
+    const changes = descriptors.changes();
+    if (changes === this.fdsChanges) return this.fdsText;
+    const {fdFiles, fdLines} = this;
+    const lines: RawText[] = [];
+    descriptors.each((fd, file) => {
+      if (fdFiles[fd] !== file) {
+        fdFiles[fd] = file;
+        fdLines[fd] = isTypeless(file) ? this.fdLine(fd, file) : '';
+      }
+      const line = fdLines[fd];
+      if (line !== undefined && line !== '') lines.push(line);
+    });
+    this.fdsChanges = changes;
+    this.fdsText = lines.join('');
+    return this.fdsText;
+  }
+
+  /**
+   * The same of what has a link like a dma-buf's.
+   *
+   * @throws KernelError
+   */
+  links(): RawText {
+    const lines: RawText[] = [];
+    this.descriptors().each((fd, file) => {
+      if (file.path.startsWith('/dmabuf')) lines.push(this.fdLine(fd, file));
+    });
+    return lines.join('');
+  }
+
+  /**
+   * grep: the file's lines that hold a word, after the path and a colon.
+   *
+   * @param word '' for all lines
+   * @throws KernelError
+   */
+  grep(word: string): RawText {
+    const node = this.node();
+    const text = node.kind === 'file' ? node.read() : this.vfs.read(this.path);
+    const {picked} = this;
+    if (picked?.word === word && picked.text === text) return picked.lines;
+    const lines: RawText[] = [];
+    for (let at = 0; at < text.length;) {
+      const hit = text.indexOf(word, at);
+      if (hit < 0) break;
+      const start = text.lastIndexOf('\n', hit - 1) + 1;
+      let end = text.indexOf('\n', hit);
+      if (end < 0) end = text.length;
+      lines.push(this.path, ':', text.slice(Math.max(start, at), end), '\n');
+      at = end + 1;
+    }
+    this.picked = {text, word, lines: lines.join('')};
+    return this.picked.lines;
+  }
+
+  private descriptors(): Descriptors {
+    const node = this.node();
+    if (node.kind !== 'directory' || node.descriptors === undefined) {
+      throw new KernelError('ENOTDIR', `${this.path} has no descriptors`);
+    }
+    node.check?.();
+    return node.descriptors;
+  }
+
+  /** Made by join, which makes one flat text. */
+  private fdLine(fd: number, file: OpenFile): RawText {
+    return [file.stat.ino, this.path, '/', fd, '\n'].join('');
+  }
+}
+
+/** As the script's find: no type bits, and a size. */
+function isTypeless({stat}: OpenFile): boolean {
+  return (stat.mode & S_IFMT) === 0 && stat.size > 0n;
+}
+
+/** The places of all processes of a simulated kernel. */
+export class ProcessPlaces {
+  /** By pid, of the process that had the pid when they were made. */
+  private readonly known = new Map<
+    number,
+    {readonly process: object; readonly places: Map<string, Place>}
+  >();
+  /** By what follows /proc/PID/: all, at that state of the process table. */
+  private readonly everywhere = new Map<string, readonly Place[]>();
+  private changes = -1;
+
+  constructor(
+    private readonly kernel: SimulatedKernel,
+    private readonly vfs: NodeFs,
+  ) {}
+
+  /** `/proc/PID/REST`. */
+  of(pid: string, rest: string): Place {
+    const process = this.kernel.processes.find(Number(pid));
+    if (process === undefined || `${process.pid}` !== pid) {
+      return new Place(this.vfs, `/proc/${pid}/${rest}`);
+    }
+    let known = this.known.get(process.pid);
+    if (known?.process !== process) {
+      known = {process, places: new Map()};
+      this.known.set(process.pid, known);
+    }
+    let place = known.places.get(rest);
+    if (place === undefined) {
+      place = new Place(this.vfs, ['/proc/', pid, '/', rest].join(''));
+      known.places.set(rest, place);
+    }
+    return place;
+  }
+
+  /** The same of all processes, as a shell expands the pattern. */
+  all(rest: string): readonly Place[] {
+    const {processes} = this.kernel;
+    if (this.changes !== processes.changes) {
+      this.changes = processes.changes;
+      this.everywhere.clear();
+      for (const pid of this.known.keys()) {
+        if (processes.find(pid) === undefined) this.known.delete(pid);
+      }
+    }
+    let places = this.everywhere.get(rest);
+    if (places === undefined) {
+      places = processes
+        .list()
+        .map(({pid}) => `${pid}`)
+        .sort()
+        .map((pid) => this.of(pid, rest))
+        .filter(isThere);
+      if (places.length === 0) {
+        places = [new Place(this.vfs, `/proc/[0-9]*/${rest}`)];
+      }
+      this.everywhere.set(rest, places);
+    }
+    return places;
+  }
+}
+
+function isThere(place: Place): boolean {
+  try {
+    place.node();
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError) return false;
+    throw error;
+  }
+}
