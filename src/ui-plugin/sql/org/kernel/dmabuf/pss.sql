@@ -11,6 +11,8 @@ CREATE PERFETTO TABLE dmabuf_holder_interval(
   dur DURATION,
   -- `ts + dur`.
   end_ts TIMESTAMP,
+  -- True when it was still so when the recording ended.
+  is_open BOOL,
   -- The buffer, see `dmabuf_buffer`.
   buffer_id LONG,
   -- Number of processes that held it; 0: no process that could be read did.
@@ -58,6 +60,7 @@ SELECT
   c.ts,
   ifnull(c.next_ts, b.end_ts) - c.ts AS dur,
   ifnull(c.next_ts, b.end_ts) AS end_ts,
+  c.next_ts IS NULL AND b.is_open AS is_open,
   c.buffer_id,
   c.holders,
   iif(c.holders > 0, b.size * 1.0 / c.holders, NULL) AS pss
@@ -82,6 +85,8 @@ CREATE PERFETTO VIEW dmabuf_holding_share(
   dur DURATION,
   -- `ts + dur`.
   end_ts TIMESTAMP,
+  -- True when it was still so when the recording ended.
+  is_open BOOL,
   -- The holding, see `dmabuf_holding`.
   holding_id LONG,
   -- The holder.
@@ -98,6 +103,7 @@ SELECT
   i.ts,
   i.dur,
   i.end_ts,
+  i.is_open,
   h.id AS holding_id,
   h.upid,
   h.buffer_id,
