@@ -15,6 +15,8 @@ export interface RecordingOptions {
   /** Ends the recording; the sample under way is dropped. */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** A system trace beside records the kernel's own dmabuf_rss. */
+  readonly dmabufRssElsewhere?: boolean;
 }
 
 /** How a recording stands after a sample. */
@@ -105,7 +107,7 @@ class Recording {
   ) {
     this.encoder = new TraceEncoder({
       provenance: source.provenance,
-      dmabufRssInProcessStats: true,
+      dmabufRssInProcessStats: options.dmabufRssElsewhere !== true,
     });
   }
 

@@ -20,6 +20,11 @@ export class Interrupts {
     return this.ending.signal;
   }
 
+  /** A second Ctrl-C has come. */
+  get insisted(): boolean {
+    return this.aborting.signal.aborted;
+  }
+
   /** What the work gives, unless a Ctrl-C comes first. @throws Interrupted */
   unlessInterrupted<T>(work: Promise<T>): Promise<T> {
     return race(work, this.ending.signal);

@@ -16,6 +16,11 @@ export interface ProgressLineOptions {
   readonly nowMs: () => number;
 }
 
+export interface Shown extends Progress {
+  /** Bytes of the system trace beside it, so far; undefined: there is none. */
+  readonly systemTraceBytes?: number | undefined;
+}
+
 /** One line on a terminal that is drawn over and over. */
 export class ProgressLine {
   private lastMs: number | undefined;
@@ -23,12 +28,17 @@ export class ProgressLine {
 
   constructor(private readonly options: ProgressLineOptions) {}
 
-  update(progress: Progress): void {
+  update(progress: Shown): void {
+    this.show(() => progressText(progress));
+  }
+
+  /** Draws another text, if it is time. */
+  show(text: () => string): void {
     const now = this.options.nowMs();
     if (this.lastMs !== undefined && now - this.lastMs < REDRAW_MS) return;
     this.lastMs = now;
     const width = Math.max(NARROWEST, (this.options.columns() ?? 80) - 1);
-    this.options.write(ERASE_LINE + truncate(progressText(progress), width));
+    this.options.write(ERASE_LINE + truncate(text(), width));
     this.isDrawn = true;
   }
 
@@ -40,7 +50,7 @@ export class ProgressLine {
 }
 
 /** `00:07  28 samples (4.0/s)  312 buffers  1.2 GiB  40.0 KiB written`. */
-export function progressText(progress: Progress): string {
+export function progressText(progress: Shown): string {
   const {elapsedMs, samples, buffers, totalBytes, heldBytes} = progress;
   // None seen where not all could be read is not none.
   const sawNone =
@@ -53,6 +63,9 @@ export function progressText(progress: Progress): string {
       ? `${formatBytes(sawNone ? undefined : heldBytes)} held`
       : formatBytes(totalBytes),
     `${formatBytes(progress.bytesWritten)} written`,
+    ...(progress.systemTraceBytes === undefined
+      ? []
+      : [`system trace ${formatBytes(progress.systemTraceBytes)}`]),
     ...(progress.unreadable > 0
       ? [`${plural(progress.unreadable, 'process', 'processes')} unreadable`]
       : []),

@@ -3,7 +3,9 @@ import {Option, type Command} from 'commander';
 import type {Snapshot} from '../../../core/model/index.js';
 import type {RecordingOptions, RecordingResult} from '../../recording.js';
 import type {ConnectedSource} from '../../source.js';
+import {readConfig} from '../../system_trace/index.js';
 import {streamSink, type TraceSink} from '../../trace/index.js';
+import {PROGRAM} from '../console.js';
 import type {Context} from '../effects.js';
 import {CliError, exitCode, Interrupted, type ExitCode} from '../errors.js';
 import {Interrupts} from '../interrupt.js';
@@ -19,6 +21,7 @@ import {
   disconnect,
   type SourceFlags,
 } from '../source_options.js';
+import {recordBesideSystemTrace, type Beside} from '../system_trace.js';
 import {parseInteger, parseSeconds} from '../values.js';
 
 export interface RecordFlags extends SourceFlags {
@@ -27,11 +30,15 @@ export interface RecordFlags extends SourceFlags {
   readonly duration?: number;
   /** ms */
   readonly interval: number;
+  readonly systemTrace?: boolean;
+  /** Of the system trace: a .pbtx file. */
+  readonly config?: string;
 }
 
 const STDOUT = '-';
 const DEFAULT_OUTPUT = 'trace.pftrace';
 const DEFAULT_SIMULATED_OUTPUT = 'trace.simulated.pftrace';
+const DEFAULT_ARCHIVE = 'trace.tar';
 const DEFAULT_INTERVAL_MS = 250;
 /** Timers of Node hold no more than 2^31 ms, which is a bit longer. */
 const LONGEST_RECORDING_S = 2_000_000;
@@ -46,7 +53,18 @@ export function recordCommand(command: Command): Command {
       .option(
         '-o, --output <file>',
         `the trace; - is standard output (default: ${DEFAULT_OUTPUT}, from ` +
-          `the simulator ${DEFAULT_SIMULATED_OUTPUT})`,
+          `the simulator ${DEFAULT_SIMULATED_OUTPUT}, with --system-trace ` +
+          `${DEFAULT_ARCHIVE})`,
+      )
+      .option(
+        '--system-trace',
+        "have the device's perfetto record meanwhile (frames, GPU memory, " +
+          'binder, scheduling, ...), and write both into one archive',
+      )
+      .option(
+        '--config <file>',
+        'what the system trace records, as a .pbtx file (default: what work ' +
+          'on graphics memory needs)',
       )
       .addOption(
         new Option(
@@ -83,6 +101,7 @@ export async function runRecord(
       exitCode.usage,
     );
   }
+  const systemTrace = await systemTraceOf(flags);
   const interrupts = new Interrupts(io);
   let reserved: OutputFile | undefined;
   try {
@@ -93,6 +112,23 @@ export async function runRecord(
     try {
       await console.err.line(`Reading ${describeSource(source.provenance)}`);
       await announce(source, console);
+      if (systemTrace !== undefined) {
+        if (source.provenance.simulated) throw simulatedHasNone();
+        reserved ??= await reserveOutput(DEFAULT_ARCHIVE);
+        const {path: archive, abandon} = reserved;
+        reserved = undefined;
+        return await recordBesideSystemTrace({
+          ...{context, source, interrupts, archive},
+          ...{config: systemTrace.config, timeoutMs: flags.timeout * 1000},
+          durationMs:
+            flags.duration === undefined ? undefined : flags.duration * 1000,
+          release: abandon,
+          record: (sink, beside) =>
+            recordInto(context, source, sink, flags, interrupts, beside),
+          conclude: (result, systemBytes) =>
+            conclude(context, source, result, archive, systemBytes),
+        });
+      }
       if (flags.output !== STDOUT) {
         reserved ??= await reserveOutput(defaultOutput(source));
       }
@@ -122,6 +158,40 @@ export async function runRecord(
   }
 }
 
+/**
+ * What the options say of a system trace; undefined where none is asked for.
+ *
+ * @throws CliError, TraceReadError
+ */
+async function systemTraceOf(
+  flags: RecordFlags,
+): Promise<{readonly config: string | undefined} | undefined> {
+  const {systemTrace = false, config, output} = flags;
+  if (!systemTrace) {
+    if (config === undefined) return undefined;
+    throw new CliError(
+      '--config is for the system trace: give --system-trace too',
+      exitCode.usage,
+    );
+  }
+  if (output === STDOUT) {
+    throw new CliError(
+      'with --system-trace the output is an archive, which is put together ' +
+        'in files: name one with -o FILE',
+      exitCode.usage,
+    );
+  }
+  return {config: config === undefined ? undefined : await readConfig(config)};
+}
+
+function simulatedHasNone(): CliError {
+  return new CliError(
+    'the simulator has no perfetto: leave out --system-trace, or attach a ' +
+      'device',
+    exitCode.usage,
+  );
+}
+
 function defaultOutput({provenance}: ConnectedSource): string {
   return provenance.simulated ? DEFAULT_SIMULATED_OUTPUT : DEFAULT_OUTPUT;
 }
@@ -132,6 +202,7 @@ async function recordInto(
   sink: TraceSink,
   flags: RecordFlags,
   interrupts: Interrupts,
+  beside?: Beside,
 ): Promise<RecordingResult> {
   const {io, console, effects} = context;
   const isLive = io.isTTY.stderr && io.env['TERM'] !== 'dumb';
@@ -155,10 +226,12 @@ async function recordInto(
         : (flags.duration * 1000) / speed,
     intervalMs: flags.interval / speed,
     signal: interrupts.signal,
+    dmabufRssElsewhere: beside?.recordsDmabufRss ?? false,
     onProgress: (progress) => {
       ({samples} = progress);
       const elapsedMs = progress.elapsedMs * speed;
-      if (isLive) line.update({...progress, elapsedMs});
+      const systemTraceBytes = beside?.bytes;
+      if (isLive) line.update({...progress, elapsedMs, systemTraceBytes});
     },
   };
   try {
@@ -181,6 +254,7 @@ async function conclude(
   source: ConnectedSource,
   result: RecordingResult,
   path: string | undefined,
+  systemBytes?: number,
 ): Promise<ExitCode> {
   const {samples, endedBy, error} = result;
   if (samples === 0) {
@@ -192,7 +266,7 @@ async function conclude(
   }
   const say = (text: string): Promise<void> =>
     (path === undefined ? console.err : console.out).line(text);
-  await say(summary(result, path));
+  await say(summary(result, path, systemBytes));
   if (source.provenance.simulated) {
     await console.err.line(simulatedBanner(source.simulatedWhy));
   }
@@ -204,8 +278,8 @@ async function conclude(
   }
   if (path !== undefined) {
     await say(
-      `Open it: go to https://ui.perfetto.dev, choose 'Open trace file' and ` +
-        `take ${oneLine(path)} (or drag it there)`,
+      `Open it: '${PROGRAM} open ${oneLine(path)}', or go to ` +
+        "https://ui.perfetto.dev, choose 'Open trace file' and take it",
     );
   }
   if (endedBy === 'device-gone') {
@@ -227,7 +301,11 @@ async function conclude(
 }
 
 /** `Wrote trace.pftrace: 40 samples in 10 s, one every 250 ms, 41.3 KiB`. */
-function summary(result: RecordingResult, path: string | undefined): string {
+function summary(
+  result: RecordingResult,
+  path: string | undefined,
+  systemBytes: number | undefined,
+): string {
   const {samples, reachedIntervalMs, bytesWritten} = result;
   const every =
     reachedIntervalMs === undefined
@@ -236,7 +314,10 @@ function summary(result: RecordingResult, path: string | undefined): string {
   return (
     `Wrote ${oneLine(path ?? 'standard output')}: ` +
     `${plural(samples, 'sample')}, one every ${every}, ` +
-    formatBytes(bytesWritten)
+    formatBytes(bytesWritten) +
+    (systemBytes === undefined
+      ? ''
+      : `; beside it a system trace, ${formatBytes(systemBytes)}`)
   );
 }
 
