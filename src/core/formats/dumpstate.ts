@@ -37,7 +37,11 @@ export type DumpstateLine =
       /** The command, or the file. */
       readonly source: RawText;
     }
-  | {readonly kind: 'section-end'; readonly title: RawText}
+  | {
+      readonly kind: 'section-end';
+      readonly title: RawText;
+      readonly durationMs: number;
+    }
   | {readonly kind: 'service'; readonly name: RawText}
   | {
       readonly kind: 'service-end';
@@ -57,7 +61,7 @@ export type DumpstateLine =
 const LONGEST_LINE = 1000;
 
 const REPORT = /^== dumpstate: (\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)$/;
-const SECTION_END = /^-{4,10} \d{1,6}\.\d{1,9}s was the duration of '(.*)'/;
+const SECTION_END = /^-{4,10} (\d{1,6}\.\d{1,9})s was the duration of '(.*)'/;
 const SERVICE_END =
   /^-{4,10} (\d{1,6}\.\d{1,9})s was the duration of dumpsys ([^,]*?)(?:, ending at: (\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d))?$/;
 const SECTION = /^------ (.{1,200}?) \((.*)\) ------$/;
@@ -93,15 +97,18 @@ function reportLine(line: RawText): DumpstateLine | undefined {
 
 function ruleLine(line: RawText): DumpstateLine | undefined {
   if (line.includes('s was the duration of ')) {
-    const section = SECTION_END.exec(line)?.[1];
-    if (section !== undefined) return {kind: 'section-end', title: section};
+    const section = SECTION_END.exec(line);
+    if (section !== null) {
+      const [, seconds, title = ''] = section;
+      return {kind: 'section-end', title, durationMs: toMs(seconds)};
+    }
     const service = SERVICE_END.exec(line);
     if (service === null) return undefined;
     const [, seconds, name = '', ...time] = service;
     return {
       kind: 'service-end',
       name,
-      durationMs: Math.round(Number(seconds) * 1000),
+      durationMs: toMs(seconds),
       localMs: timeIn(time),
     };
   }
@@ -109,6 +116,10 @@ function ruleLine(line: RawText): DumpstateLine | undefined {
   if (section === null) return undefined;
   const [, title = '', source = ''] = section;
   return {kind: 'section', title, source};
+}
+
+function toMs(seconds: string | undefined): number {
+  return Math.round(Number(seconds) * 1000);
 }
 
 function failureLine(line: RawText): DumpstateLine | undefined {

@@ -66,6 +66,13 @@ export interface ReportTime {
    */
   readonly bootNs: bigint;
   readonly isBootKnown: boolean;
+  /**
+   * How long the state took to read, and when the report began and ended, as
+   * far as its text tells; BOOTTIME as bootNs.
+   */
+  readonly durationNs: bigint;
+  readonly beganNs: bigint;
+  readonly endedNs: bigint;
   readonly clock: ReportClock;
 }
 
@@ -242,7 +249,7 @@ function assemble(
   problems.push(...ion.flatMap((heaps) => heaps.problems));
   const time = timeOf(texts, sections, header);
   problems.push(...describeTime(time));
-  const state = stateOf(sections, time.bootNs, problems);
+  const state = stateOf(sections, time, problems);
   const graphics = graphicsOf(sections);
   const report = {
     path,
@@ -315,16 +322,44 @@ function timeOf(
     ({kind}) => kind === 'dmabuf_dump' || kind === 'bufinfo',
   );
   const localMs = about?.afterLocalMs ?? header.localMs;
+  const durationNs = toNs(about?.durationMs ?? 0);
   if (localMs === undefined) {
-    return {realNs: undefined, bootNs: 0n, isBootKnown: false, clock};
+    const [bootNs, beganNs, endedNs] = [0n, 0n, durationNs];
+    const isBootKnown = false;
+    return {
+      realNs: undefined,
+      bootNs,
+      isBootKnown,
+      durationNs,
+      beganNs,
+      endedNs,
+      clock,
+    };
   }
-  const realMs = localMs - (clock.zoneMs ?? 0);
-  const realNs = toNs(realMs);
-  const bootMs =
-    clock.realOffsetMs === undefined ? -1 : realMs - clock.realOffsetMs;
-  return bootMs < 0
-    ? {realNs, bootNs: realNs, isBootKnown: false, clock}
-    : {realNs, bootNs: toNs(bootMs), isBootKnown: true, clock};
+  const {zoneMs = 0, realOffsetMs} = clock;
+  const latest = texts.map(({latestLocalMs}) => latestLocalMs ?? localMs);
+  const bootMsOf = (local: number): number =>
+    local - zoneMs - (realOffsetMs ?? 0);
+  const beganMs = bootMsOf(Math.min(header.localMs ?? localMs, localMs));
+  // A clock that was set back, or an uptime of whole minutes.
+  const isBootKnown = realOffsetMs !== undefined && beganMs >= 0;
+  const toBootNs = (local: number): bigint =>
+    toNs(isBootKnown ? bootMsOf(local) : local - zoneMs);
+  const bootNs = toBootNs(localMs);
+  const endedNs = toBootNs(Math.max(localMs, ...latest));
+  return {
+    realNs: toNs(localMs - zoneMs),
+    bootNs,
+    isBootKnown,
+    durationNs,
+    beganNs: toBootNs(Math.min(header.localMs ?? localMs, localMs)),
+    endedNs: maxOf(endedNs, bootNs + durationNs),
+    clock,
+  };
+}
+
+function maxOf(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 function toNs(ms: number): bigint {

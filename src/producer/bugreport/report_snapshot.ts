@@ -28,12 +28,12 @@ export interface ReportState {
 /**
  * Undefined where no section tells of a buffer or of their absence.
  *
- * @param bootNs when, on the device's BOOTTIME.
+ * @param time when, on the device's BOOTTIME, and how long it took.
  * @param problems of the report, to which the sections' own are added.
  */
 export function stateOf(
   sections: readonly Section[],
-  bootNs: bigint,
+  {bootNs, durationNs}: {readonly bootNs: bigint; readonly durationNs: bigint},
   problems: readonly string[],
 ): ReportState | undefined {
   const dumps = textsOf(sections, 'dmabuf_dump').map(parseDmabufDump);
@@ -51,11 +51,11 @@ export function stateOf(
   const holdersCut = !hasAllHolders(useful, sections);
   if (useful.length === 0 && bufinfo === undefined) return undefined;
   const buffers = mergeBuffers(useful, bufinfo, holderCounts(useful));
-  const processes = mergeProcesses(useful, buffers, bootNs);
+  const processes = mergeProcesses(useful, buffers, bootNs + durationNs);
   return {
     snapshot: {
       startNs: bootNs,
-      endNs: bootNs,
+      endNs: bootNs + durationNs,
       sequence: 0,
       buffers,
       processes,

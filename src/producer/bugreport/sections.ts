@@ -33,7 +33,7 @@ export interface Section {
    * as if it were UTC.
    */
   readonly afterLocalMs: number | undefined;
-  /** Of a service: how long it took, and when it was done. */
+  /** How long it took, where the report tells; of a service, when it ended. */
   readonly durationMs: number | undefined;
   readonly endLocalMs: number | undefined;
   /** Why it is not whole; undefined when it is. */
@@ -65,6 +65,8 @@ export interface ReportText {
   readonly header: ReportHeader;
   readonly sections: readonly Section[];
   readonly alarmClock: AlarmClock | undefined;
+  /** The latest time in it, as of Section.afterLocalMs. */
+  readonly latestLocalMs: number | undefined;
   /** It began as dumpstate's reports do. */
   readonly isDumpstate: boolean;
   /** `== dumpstate: done` was there. */
@@ -90,7 +92,6 @@ type Writable<T> = {-readonly [K in keyof T]: T[K]};
 interface Open {
   kind: SectionKind | undefined;
   readonly title: RawText;
-  readonly isService: boolean;
   /** False: of no service and no section. */
   readonly isNamed: boolean;
   /** The kind is a guess by the lines. */
@@ -127,7 +128,7 @@ export class SectionFinder {
   private open: Open;
 
   constructor() {
-    this.open = this.begin('', false, false, undefined);
+    this.open = this.begin('', false, undefined);
   }
 
   line(line: RawText): void {
@@ -142,8 +143,17 @@ export class SectionFinder {
     // Vendors' parts and saved outputs end without a mark.
     const isCut = this.isDumpstate && !this.isDone;
     this.close(isCut ? {why: 'cut', text: undefined} : undefined);
-    const {header, sections, alarmClock, isDumpstate, isDone, lines} = this;
-    return {header, sections, alarmClock, isDumpstate, isDone, lines};
+    const {header, sections, alarmClock, latestLocalMs} = this;
+    const {isDumpstate, isDone, lines} = this;
+    return {
+      header,
+      sections,
+      alarmClock,
+      latestLocalMs,
+      isDumpstate,
+      isDone,
+      lines,
+    };
   }
 
   private divide(divider: DumpstateLine, line: RawText): void {
@@ -164,19 +174,17 @@ export class SectionFinder {
         this.close(undefined);
         this.open = this.begin(
           divider.title,
-          false,
           true,
           kindOf(divider.title, divider.source),
         );
         return;
       case 'section-end':
-        this.close(undefined);
+        this.close(undefined, divider.durationMs);
         return;
       case 'service':
         this.close(undefined);
         this.open = this.begin(
           divider.name,
-          true,
           true,
           divider.name === 'meminfo' ? 'meminfo' : undefined,
         );
@@ -184,7 +192,9 @@ export class SectionFinder {
       case 'service-end': {
         const {durationMs, localMs} = divider;
         this.close(undefined, durationMs, localMs);
-        this.latestLocalMs = localMs ?? this.latestLocalMs;
+        if (localMs !== undefined) {
+          this.latestLocalMs = Math.max(localMs, this.latestLocalMs ?? localMs);
+        }
         return;
       }
       case 'failure':
@@ -208,17 +218,21 @@ export class SectionFinder {
   }
 
   private beginByLooks(kind: SectionKind): void {
-    const {title, isService, isNamed, kind: former} = this.open;
+    const {title, isNamed, kind: former} = this.open;
     if (former !== undefined) {
       this.close(undefined);
-      this.open = this.begin(title, isService, isNamed, undefined);
+      this.open = this.begin(title, isNamed, undefined);
     }
     const {open} = this;
     open.kind = kind;
     open.isByLooks = true;
     open.line = this.lines;
     // The line before may name the process, or the heap, that it is about.
-    if (this.before !== '' && readDumpstateLine(this.before) === undefined) {
+    if (
+      kind !== 'bufinfo' &&
+      this.before.trim() !== '' &&
+      readDumpstateLine(this.before) === undefined
+    ) {
       this.keep(this.before);
     }
   }
@@ -239,14 +253,12 @@ export class SectionFinder {
 
   private begin(
     title: RawText,
-    isService: boolean,
     isNamed: boolean,
     kind: SectionKind | undefined,
   ): Open {
     return {
       kind,
       title,
-      isService,
       isNamed,
       isByLooks: false,
       line: this.lines + 1,
@@ -263,7 +275,7 @@ export class SectionFinder {
     endLocalMs?: number,
   ): void {
     const {open} = this;
-    this.open = this.begin('', false, false, undefined);
+    this.open = this.begin('', false, undefined);
     if (open.kind === undefined || this.sections.length >= MOST_SECTIONS) {
       return;
     }
@@ -274,8 +286,8 @@ export class SectionFinder {
       text: open.pieces.join(''),
       line: open.line,
       afterLocalMs: open.afterLocalMs,
-      durationMs: open.isService ? durationMs : undefined,
-      endLocalMs: open.isService ? endLocalMs : undefined,
+      durationMs,
+      endLocalMs,
       damage: open.damage ?? damage,
     });
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {CommanderError} from 'commander';
 import {FormatError} from '../../core/formats/index.js';
+import {BugReportError} from '../bugreport/index.js';
 import {DeviceError} from '../device/index.js';
 import {TraceReadError, TraceWriteError} from '../trace/index.js';
 import {oneLine} from './output/terminal.js';
@@ -54,6 +55,7 @@ export function exitCodeOf(error: unknown): ExitCode {
 export function describeError(error: unknown): string {
   if (
     error instanceof CliError ||
+    error instanceof BugReportError ||
     error instanceof DeviceError ||
     error instanceof TraceWriteError ||
     error instanceof TraceReadError

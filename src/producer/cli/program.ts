@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {Command, CommanderError} from 'commander';
 import {TOOL_VERSION} from '../version.js';
+import {addBugReportCommands} from './commands/bugreport.js';
 import {diffCommand, runDiff, type DiffFlags} from './commands/diff.js';
 import {doctorCommand, runDoctor, type DoctorFlags} from './commands/doctor.js';
 import {dumpCommand, runDump, type DumpFlags} from './commands/dump.js';
@@ -68,13 +69,20 @@ export function makeProgram(context: Context): Program {
       code = await runReport(context, path, flags);
     },
   );
+  addBugReportCommands(prepared(program.command('bugreport')), {
+    context,
+    prepare: prepared,
+    done: (result) => {
+      code = result;
+    },
+  });
   add('scenarios', scenariosCommand).action(async (flags: ScenariosFlags) => {
     code = await runScenarios(context, flags);
   });
   add('simulate', simulateCommand).action(async (flags: SimulateFlags) => {
     code = await runSimulate(context, flags);
   });
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     silence(command, context, output);
   }
 
@@ -96,6 +104,10 @@ export function makeProgram(context: Context): Program {
       }
     },
   };
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function prepared(command: Command): Command {
@@ -125,10 +137,17 @@ function withHint(
   program: Command,
 ): unknown {
   if (!(error instanceof CommanderError) || error.exitCode === 0) return error;
-  const name = argv.find((arg) =>
-    program.commands.some((command) => command.name() === arg),
-  );
-  const help = [PROGRAM, ...(name === undefined ? [] : [name]), '--help'];
+  const names: string[] = [];
+  let command = program;
+  for (const arg of argv) {
+    const inner: Command | undefined = command.commands.find(
+      (candidate) => candidate.name() === arg,
+    );
+    if (inner === undefined) continue;
+    names.push(arg);
+    command = inner;
+  }
+  const help = [PROGRAM, ...names, '--help'];
   const what = error.message.replace(/^error: /, '').replace(/\.\s*$/, '');
   return new CliError(`${what}: see '${help.join(' ')}'`, exitCode.usage, {
     cause: error,

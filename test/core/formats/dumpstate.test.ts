@@ -31,7 +31,7 @@ describe('lines that divide a report', () => {
     ],
     [
       "------ 0.051s was the duration of 'Dmabuf dump' ------",
-      {kind: 'section-end', title: 'Dmabuf dump'},
+      {kind: 'section-end', title: 'Dmabuf dump', durationMs: 51},
     ],
     ['DUMP OF SERVICE meminfo:', {kind: 'service', name: 'meminfo'}],
     ['DUMP OF SERVICE HIGH meminfo:', {kind: 'service', name: 'meminfo'}],

@@ -18,33 +18,41 @@ import {
 } from '../source_options.js';
 import {sawNothing} from './record.js';
 
-export interface DumpFlags extends SourceFlags {
+/** What of a state is shown, and how. */
+export interface ViewFlags {
   readonly by: GroupBy;
   readonly pid?: readonly number[];
   readonly format: 'text' | 'json' | 'csv';
 }
 
+export interface DumpFlags extends SourceFlags, ViewFlags {}
+
 export function dumpCommand(command: Command): Command {
   return addSourceOptions(
-    command
-      .description('Print who holds which dma-buf at this moment.')
-      .addOption(
-        new Option('--by <what>', 'what a row is about (json has it all)')
-          .choices(['process', 'buffer', 'exporter', 'name'])
-          .default('process'),
-      )
-      .addOption(
-        new Option(
-          '--pid <pid>',
-          'only this process and what it holds (repeatable)',
-        ).argParser(collectPids),
-      )
-      .addOption(
-        new Option('--format <format>', 'how to print it')
-          .choices(['text', 'json', 'csv'])
-          .default('text'),
-      ),
+    addViewOptions(
+      command.description('Print who holds which dma-buf at this moment.'),
+    ),
   );
+}
+
+export function addViewOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--by <what>', 'what a row is about (json has it all)')
+        .choices(['process', 'buffer', 'exporter', 'name'])
+        .default('process'),
+    )
+    .addOption(
+      new Option(
+        '--pid <pid>',
+        'only this process and what it holds (repeatable)',
+      ).argParser(collectPids),
+    )
+    .addOption(
+      new Option('--format <format>', 'how to print it')
+        .choices(['text', 'json', 'csv'])
+        .default('text'),
+    );
 }
 
 /** The kernel's PID_MAX_LIMIT. */
