@@ -8,8 +8,18 @@ import {
   type Process,
   type ProcessHoldings,
   type RawText,
-  type ReadState,
 } from '../../core/model/index.js';
+import {contradicts, listedName, toldName} from './buffer_names.js';
+import {InodeGenerations} from './inode_generations.js';
+import {
+  addSize,
+  newProcess,
+  readState,
+  type FdRef,
+  type FdTable,
+  type MapRefs,
+  type TrackedProcess,
+} from './tracked_process.js';
 
 /** What a source tells of a buffer; undefined where it does not. */
 export interface BufferFacts {
@@ -19,24 +29,6 @@ export interface BufferFacts {
   readonly name?: BufferName | undefined;
   readonly fileCount?: bigint | undefined;
 }
-
-/** A process's mappings of one buffer. */
-export interface MapRefs {
-  readonly refs: number;
-  readonly bytes: bigint;
-}
-
-/** fd → inode, of one descriptor table. */
-export type FdTable = ReadonlyMap<number, bigint>;
-
-/** A descriptor of a dma-buf. */
-export interface FdRef {
-  readonly fd: number;
-  readonly inode: bigint;
-}
-
-/** The table shared by the process's threads; others are `task/TID/fd`. */
-export const MAIN_TABLE = 'fd';
 
 interface TrackedBuffer {
   buffer: DmaBuf;
@@ -56,45 +48,11 @@ interface TrackedBuffer {
   nameAsked: boolean;
 }
 
-export interface TrackedProcess {
-  readonly pid: number;
-  /** Inode of /proc/PID/fd: another one means another process. */
-  procInode: bigint;
-  process: Process;
-  fdCount: bigint;
-  readonly tables: Map<string, Map<number, bigint>>;
-  maps: ReadonlyMap<bigint, MapRefs>;
-  fds: 'unread' | 'read' | 'refused';
-  mappings: 'unread' | 'read' | 'refused';
-  kernelRssBytes: bigint | undefined;
-  kernelPssBytes: bigint | undefined;
-  asOfNs: bigint;
-  /** Descriptors by inode, in all tables. */
-  readonly fdRefs: Map<bigint, number>;
-  /** Inodes of which the last descriptor was closed since it was cleared. */
-  readonly closed: Set<bigint>;
-  /** Sizes of the distinct buffers held, as far as known, bytes. */
-  heldBytes: bigint;
-  /** Buffers held of which no source told the size yet. */
-  unknownSizes: number;
-  /** As they were shown last. */
-  holdings: DeltaMap<bigint, Holding>;
-  /** Inodes of holdings that may not be as they were shown. */
-  readonly changed: Set<bigint>;
-  /** As it was shown last. */
-  view: ProcessHoldings | undefined;
-  /** Something about it is not as it was shown. */
-  stale: boolean;
-}
-
 interface References {
   fds: number;
   maps: number;
   readonly pids: Map<number, number>;
 }
-
-/** Freed inodes whose generation is remembered. */
-const REMEMBERED_INODES = 65536;
 
 export interface DeviceStateOptions {
   /** An inode number never comes back for another buffer (since 5.18). */
@@ -110,11 +68,7 @@ export interface DeviceStateOptions {
 export class DeviceState {
   private readonly buffers = new Map<bigint, TrackedBuffer>();
   private readonly references = new Map<bigint, References>();
-  /** Of the next buffer of an inode, oldest first; bounded. */
-  private readonly generations = new Map<bigint, number>();
-  /** Of the next buffer of an inode that `generations` has forgotten. */
-  private generationFloor = 0;
-  private highestInode = -1n;
+  private readonly generations = new InodeGenerations();
   /** Dropped before a list could tell whether they are gone. */
   private readonly lost = new Map<bigint, DmaBuf>();
   /**
@@ -144,32 +98,7 @@ export class DeviceState {
   /** Adds a process; one of the same pid before it has exited. */
   startProcess(pid: number, procInode: bigint, nowNs: bigint): TrackedProcess {
     this.removeProcess(pid);
-    const tracked: TrackedProcess = {
-      pid,
-      procInode,
-      process: {
-        pid,
-        startTicks: undefined,
-        comm: undefined,
-        cmdline: undefined,
-      },
-      fdCount: 0n,
-      tables: new Map(),
-      maps: new Map(),
-      fds: 'unread',
-      mappings: 'unread',
-      kernelRssBytes: undefined,
-      kernelPssBytes: undefined,
-      asOfNs: nowNs,
-      fdRefs: new Map(),
-      closed: new Set(),
-      heldBytes: 0n,
-      unknownSizes: 0,
-      holdings: DeltaMap.empty(),
-      changed: new Set(),
-      view: undefined,
-      stale: true,
-    };
+    const tracked = newProcess(pid, procInode, nowNs);
     this.processes.set(pid, tracked);
     return tracked;
   }
@@ -298,8 +227,9 @@ export class DeviceState {
     const held = before + fds + maps;
     if (held > 0) refs.pids.set(pid, held);
     else refs.pids.delete(pid);
-    if (held > 0 && before === 0) hold(tracked, buffer, 1);
-    if (held === 0 && before > 0) hold(tracked, buffer, -1);
+    if (held > 0 && before === 0) addSize(tracked, buffer?.buffer.sizeBytes, 1);
+    if (held === 0 && before > 0)
+      addSize(tracked, buffer?.buffer.sizeBytes, -1);
     if (refs.pids.size === 0) this.references.delete(inode);
     if (buffer === undefined) return;
     buffer.refs = refs.fds + refs.maps;
@@ -376,7 +306,7 @@ export class DeviceState {
     }
     this.release(gone);
     for (const [inode, {generation}] of this.lost) {
-      this.remember(inode, generation + 1);
+      this.generations.remember(inode, generation + 1);
     }
     this.lost.clear();
   }
@@ -409,7 +339,9 @@ export class DeviceState {
       return;
     }
     const {buffer} = known;
-    const name = listed ? listedName(known, facts) : toldName(buffer, facts);
+    const name = listed
+      ? listedName(buffer.name, known.listName, facts.name)
+      : toldName(buffer.name, facts.name);
     if (listed) {
       known.listed = true;
       known.list = this.lists;
@@ -498,7 +430,7 @@ export class DeviceState {
     this.show(tracked, tracked.buffer);
     this.touch(inode, tracked);
     this.noteName(tracked);
-    if (inode > this.highestInode) this.highestInode = inode;
+    this.generations.see(inode);
     this.lost.delete(inode);
     this.asked.add(inode);
   }
@@ -509,8 +441,7 @@ export class DeviceState {
     if (lost !== undefined) {
       return isOther(lost, facts) ? lost.generation + 1 : lost.generation;
     }
-    const floor = inode > this.highestInode ? 0 : this.generationFloor;
-    return this.generations.get(inode) ?? floor;
+    return this.generations.of(inode);
   }
 
   /**
@@ -648,23 +579,14 @@ export class DeviceState {
     this.open.delete(inode);
     this.resize(inode, buffer.sizeBytes, undefined);
     if (proven || !(uniqueInodes || hasList)) {
-      this.remember(inode, buffer.generation + 1);
+      this.generations.remember(inode, buffer.generation + 1);
     } else if (uniqueInodes) {
       // Should it come back, it is the same.
-      if (buffer.generation > 0) this.remember(inode, buffer.generation);
+      if (buffer.generation > 0)
+        this.generations.remember(inode, buffer.generation);
     } else {
       this.lost.set(inode, buffer);
     }
-  }
-
-  private remember(inode: bigint, generation: number): void {
-    this.generations.delete(inode);
-    this.generations.set(inode, generation);
-    if (this.generations.size <= REMEMBERED_INODES) return;
-    const [oldest] = this.generations;
-    if (oldest === undefined) return;
-    this.generations.delete(oldest[0]);
-    if (oldest[1] > this.generationFloor) this.generationFloor = oldest[1];
   }
 
   private touchHolders(inode: bigint): void {
@@ -736,32 +658,6 @@ export class DeviceState {
   }
 }
 
-function hold(
-  holder: TrackedProcess,
-  buffer: TrackedBuffer | undefined,
-  sign: 1 | -1,
-): void {
-  addSize(holder, buffer?.buffer.sizeBytes, sign);
-}
-
-function addSize(
-  holder: TrackedProcess,
-  sizeBytes: bigint | undefined,
-  sign: 1 | -1,
-): void {
-  if (sizeBytes === undefined) holder.unknownSizes += sign;
-  else if (sign > 0) holder.heldBytes += sizeBytes;
-  else holder.heldBytes -= sizeBytes;
-}
-
-/** What of a process could be read; what was not asked for is not refused. */
-export function readState(tracked: TrackedProcess): ReadState {
-  const refused =
-    Number(tracked.fds === 'refused') + Number(tracked.mappings === 'refused');
-  if (refused === 0) return 'complete';
-  return refused === 2 ? 'unreadable' : 'partial';
-}
-
 function isOther(known: DmaBuf, facts: BufferFacts): boolean {
   return (
     differs(known.sizeBytes, facts.sizeBytes) ||
@@ -771,52 +667,6 @@ function isOther(known: DmaBuf, facts: BufferFacts): boolean {
 
 function differs<T>(known: T | undefined, told: T | undefined): boolean {
   return known !== undefined && told !== undefined && known !== told;
-}
-
-/** The name after a list told it. */
-function listedName(
-  {buffer, listName}: TrackedBuffer,
-  facts: BufferFacts,
-): BufferName | undefined {
-  const {name} = facts;
-  if (name?.doubtful !== true || listName === undefined) {
-    return toldName(buffer, facts);
-  }
-  // What is printed as before tells nothing new. If not, somebody renamed it.
-  return sameName(name, listName) ? buffer.name : name;
-}
-
-/** A name that cannot be doubted beats one that can. */
-function toldName(known: DmaBuf, {name}: BufferFacts): BufferName | undefined {
-  if (name === undefined) return known.name;
-  if (known.name === undefined || !name.doubtful) return name;
-  // A doubtful text that may be the known name tells nothing new.
-  if (!known.name.doubtful && mayBeSame(known.name, name)) return known.name;
-  return sameName(known.name, name) ? known.name : name;
-}
-
-/** Whether a name that cannot be doubted is not the one a list printed. */
-function contradicts(
-  listed: BufferName | undefined,
-  told: BufferName | undefined,
-): boolean {
-  if (listed === undefined || told === undefined || told.doubtful) return false;
-  return !mayBeSame(told, listed);
-}
-
-/** Whether a name can have been printed as that, cut at a newline or not. */
-function mayBeSame(settled: BufferName, doubtful: BufferName): boolean {
-  const text = settled.raw ?? '';
-  const told = doubtful.raw;
-  if (told === undefined) return text === '' || text === '<none>';
-  return (
-    text === told ||
-    text.startsWith(`${told}\n`) ||
-    told.startsWith(`${text}\n`) ||
-    // As maps and as the BPF iterator print it.
-    text.replaceAll('\\012', '\n') === told ||
-    text.replaceAll('\n', ' ') === told
-  );
 }
 
 /** Whether facts, and the name they leave, are not what is known. */

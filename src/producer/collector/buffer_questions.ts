@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import {FormatError, parseFdinfo} from '../../core/formats/index.js';
+import type {BufferFacts, DeviceState} from './device_state.js';
+import {parsePathStats, type FdPath} from './sections.js';
+import type {Work} from './work.js';
+
+/** Names asked for again in one full scan, where the list does not tell them. */
+const NAMES_A_FULL_SCAN = 512;
+
+/**
+ * Asks about buffers of which the state does not know enough: what an inode
+ * is, its name where that is in doubt, its size where only a mapping shows it.
+ */
+export class BufferQuestions {
+  /** Not dma-bufs, although they have a size and no type. */
+  private readonly strangers = new Set<bigint>();
+
+  constructor(private readonly state: DeviceState) {}
+
+  /** Strangers' inodes may be dma-bufs' by now. */
+  forgetStrangers(): void {
+    this.strangers.clear();
+  }
+
+  /** Names in doubt, and buffers that only a mapping shows. */
+  async askAboutBuffers(work: Work, names: number): Promise<void> {
+    for (const {inode, name} of work.mappings) this.state.learn({inode, name});
+    await this.askMapFiles(work);
+    work.mappings = [];
+    await this.askNames(work, this.state.takeDoubtfulNames(names));
+  }
+
+  /** Names that may have changed without a sign of it in the list. */
+  askAgain(work: Work): Promise<void> {
+    const inodes = this.state.takeNamesToAskAgain(NAMES_A_FULL_SCAN);
+    return this.askNames(work, inodes);
+  }
+
+  private async askNames(work: Work, inodes: readonly bigint[]): Promise<void> {
+    const stats: FdPath[] = [];
+    for (const inode of inodes) {
+      const fd = this.state.anyFd(inode);
+      if (fd === undefined) continue;
+      stats.push({inode, pid: fd.pid, rest: fd.path});
+    }
+    await this.askFdinfo(work, stats);
+  }
+
+  /** The full size of a buffer that is mapped, perhaps only in part. */
+  private async askMapFiles(work: Work): Promise<void> {
+    const ranges = new Map<bigint, string>();
+    for (const {inode, pid, range} of work.mappings) {
+      if (this.state.buffer(inode)?.sizeBytes !== undefined) continue;
+      ranges.set(inode, `${pid}/${range}`);
+    }
+    if (ranges.size === 0) return;
+    const answers = await work.inParts('mapfiles', [...ranges.values()]);
+    for (const {body} of answers) {
+      for (const {inode, size} of work.lines(
+        parsePathStats(body),
+        'mapfiles',
+      )) {
+        if (ranges.has(inode)) this.state.learn({inode, sizeBytes: size});
+      }
+    }
+  }
+
+  /** Asks about inodes of fds that nothing told of so far, once. */
+  async askWhatIsNew(work: Work, fds: Iterable<FdPath>): Promise<void> {
+    const inQuestion = new Map<bigint, FdPath>();
+    for (const fd of fds) {
+      const {inode} = fd;
+      if (this.state.buffer(inode) !== undefined) continue;
+      if (!this.strangers.has(inode)) inQuestion.set(inode, fd);
+    }
+    await this.askFdinfo(work, [...inQuestion.values()]);
+  }
+
+  /** Learns what fdinfo tells of fds; what is no dma-buf becomes a stranger. */
+  private async askFdinfo(work: Work, stats: readonly FdPath[]): Promise<void> {
+    const paths = stats.map(
+      ({pid, rest}) => `/proc/${pid}/${fdinfoPath(rest)}`,
+    );
+    const {files} = await work.slurp(paths);
+    const unsure: {stat: FdPath; facts: BufferFacts}[] = [];
+    for (const [i, stat] of stats.entries()) {
+      const text = files.get(paths[i] ?? '');
+      if (text === undefined) continue;
+      try {
+        const {dmaBuf, inode} = parseFdinfo(text);
+        if (dmaBuf === undefined) {
+          this.strangers.add(stat.inode);
+          continue;
+        }
+        const {sizeBytes, exporter, name} = dmaBuf;
+        const facts = {inode: stat.inode, sizeBytes, exporter, name};
+        if (inode === stat.inode) this.state.learn(facts);
+        else if (inode === undefined) unsure.push({stat, facts});
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        work.problem(error.message);
+      }
+    }
+    await this.learnIfUnchanged(work, unsure);
+  }
+
+  /**
+   * Before 5.14 fdinfo does not tell its inode: what it says is of the buffer
+   * that was asked about if its fd still is one for it.
+   */
+  private async learnIfUnchanged(
+    work: Work,
+    told: readonly {stat: FdPath; facts: BufferFacts}[],
+  ): Promise<void> {
+    const path = ({pid, rest}: FdPath): string => `/proc/${pid}/${rest}`;
+    const answers = await work.inParts(
+      'stat',
+      told.map(({stat}) => path(stat)),
+    );
+    const now = new Map<string, bigint>();
+    for (const {body} of answers) {
+      for (const stat of work.lines(parsePathStats(body), 'stat')) {
+        now.set(path(stat), stat.inode);
+      }
+    }
+    for (const {stat, facts} of told) {
+      if (now.get(path(stat)) === stat.inode) this.state.learn(facts);
+    }
+  }
+}
+
+/** `fd/7` → `fdinfo/7`, `task/12/fd/7` → `task/12/fdinfo/7`. */
+function fdinfoPath(rest: string): string {
+  return rest.replace(/(^|\/)fd\/(\d+)$/, '$1fdinfo/$2');
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+import {toDisplay} from '../../core/model/index.js';
+import type {BufferQuestions} from './buffer_questions.js';
+import type {Capabilities} from './capabilities.js';
+import type {DeviceState} from './device_state.js';
+import {
+  FdPathReader,
+  type FdLine,
+  type FdTableChange,
+  type FdTableLines,
+} from './fd_path_reader.js';
+import type {ProcessWatch} from './process_watch.js';
+import {parseWalkErrors} from './sections.js';
+import type {Answer} from './session.js';
+import type {ThreadTables} from './thread_tables.js';
+import {
+  MAIN_TABLE,
+  type FdTable,
+  type TrackedProcess,
+} from './tracked_process.js';
+import type {Work} from './work.js';
+
+/** Reads the descriptor tables of processes into the state. */
+export class DescriptorScan {
+  // Most of what is read is as it was read before: it is not taken in anew.
+  private readonly reader = new FdPathReader();
+  /** The lines that a table in the state was made of, each of them in it. */
+  private readonly madeOf = new WeakMap<FdTable, readonly FdLine[]>();
+  private typedWalk: 'untried' | 'works' | 'fails' = 'untried';
+
+  constructor(
+    private readonly state: DeviceState,
+    private readonly capabilities: Capabilities,
+    private readonly watch: ProcessWatch,
+    private readonly questions: BufferQuestions,
+    private readonly threads: ThreadTables,
+  ) {
+    watch.readsWith(this.reader);
+  }
+
+  async read(
+    work: Work,
+    targets: readonly TrackedProcess[],
+    nowNs: bigint,
+    everyone: boolean,
+  ): Promise<void> {
+    const step = this.typedWalk === 'fails' ? 'links' : 'fds';
+    const answers = await work.walk(step, targets, everyone);
+    let read = this.readTables(work, answers, step);
+    if (this.typedWalk === 'untried') {
+      if (read.size > 0) this.typedWalk = 'works';
+      else if (everyone) {
+        read = await this.checkTypedWalk(work, targets, answers);
+      }
+    }
+    await this.questions.askWhatIsNew(work, this.newFds(read.values()));
+    const errors = answers.map(({errors}) => parseWalkErrors(errors ?? ''));
+    const whole = answers.every(({damage}) => damage === undefined);
+    for (const tracked of targets) {
+      const {pid} = tracked;
+      const table = read.get(pid);
+      if (errors.some(({vanished}) => vanished.has(pid))) {
+        work.vanished.add(pid);
+        this.watch.remove(pid);
+        continue;
+      }
+      if (errors.some(({refused}) => refused.has(pid))) {
+        setState(tracked, 'refused');
+      } else if (whole) {
+        setState(tracked, 'read');
+      } else if (table === undefined) {
+        continue;
+      }
+      if (this.updateMainTable(tracked, table)) {
+        tracked.changedNs = nowNs;
+      }
+      tracked.asOfNs = nowNs;
+      work.scanned.add(pid);
+    }
+    for (const {other} of errors) {
+      for (const line of other) work.problem(`${step}: ${toDisplay(line)}`);
+    }
+    await this.threads.readAgain(work, targets);
+  }
+
+  /** Main descriptor tables by pid, of those that have any fd in question. */
+  private readTables(
+    work: Work,
+    answers: readonly Answer[],
+    step: string,
+  ): Map<number, FdTableLines> {
+    const read = new Map<number, FdTableLines>();
+    for (const {body} of answers) {
+      const {tables, malformed} = this.reader.read(body);
+      work.malformed(malformed, step);
+      for (const each of tables) {
+        if (each.table === MAIN_TABLE) read.set(each.pid, each);
+      }
+    }
+    return read;
+  }
+
+  /** Lines that the tables in the state were not made of. */
+  private *newFds(tables: Iterable<FdTableLines>): Generator<FdLine> {
+    for (const table of tables) {
+      yield* this.changeSince(table)?.added ?? table.lines;
+    }
+  }
+
+  /** What changed, where the table is still as the lines before made it. */
+  private changeSince({
+    pid,
+    table,
+    change,
+  }: FdTableLines): FdTableChange | undefined {
+    const now = this.state.processes.get(pid)?.tables.get(table);
+    if (now === undefined || change === undefined) return undefined;
+    return this.madeOf.get(now) === change.since ? change : undefined;
+  }
+
+  /** @returns whether it is another table now */
+  private updateMainTable(
+    tracked: TrackedProcess,
+    read: FdTableLines | undefined,
+  ): boolean {
+    const {state} = this;
+    if (read === undefined) {
+      return state.setTable(tracked, MAIN_TABLE, new Map());
+    }
+    const {lines} = read;
+    const change = this.changeSince(read);
+    const isDmaBuf = ({inode}: FdLine): boolean =>
+      state.buffer(inode) !== undefined;
+    let changed: boolean;
+    let isWhole: boolean;
+    if (change === undefined) {
+      const fds = new Map<number, bigint>();
+      for (const line of lines) {
+        if (isDmaBuf(line)) fds.set(line.fd, line.inode);
+      }
+      changed = state.setTable(tracked, MAIN_TABLE, fds);
+      isWhole = fds.size === lines.length;
+    } else {
+      const added = change.added.filter(isDmaBuf);
+      changed = state.changeTable(tracked, MAIN_TABLE, change.removed, added);
+      isWhole = added.length === change.added.length;
+    }
+    const now = tracked.tables.get(MAIN_TABLE);
+    if (now !== undefined) {
+      // What is no dma-buf yet may turn out to be one: compare all next time.
+      if (isWhole) this.madeOf.set(now, lines);
+      else this.madeOf.delete(now);
+    }
+    return changed;
+  }
+
+  /**
+   * The walk by type found nothing at all. Should this kernel give dma-bufs a
+   * type, matching the links' texts finds them.
+   */
+  private async checkTypedWalk(
+    work: Work,
+    targets: readonly TrackedProcess[],
+    answers: Answer[],
+  ): Promise<Map<number, FdTableLines>> {
+    if (this.capabilities.kernelList !== undefined) {
+      if (this.state.bufferCount === 0) return new Map();
+    }
+    const links = await work.walk('links', targets, true);
+    const read = this.readTables(work, links, 'links');
+    // Where there is no list, once is enough: it costs as much as the walk.
+    if (this.capabilities.kernelList === undefined) this.typedWalk = 'works';
+    if (read.size === 0) return read;
+    this.typedWalk = 'fails';
+    answers.splice(0, answers.length, ...links);
+    return read;
+  }
+}
+
+function setState(tracked: TrackedProcess, fds: 'read' | 'refused'): void {
+  if (tracked.fds === fds) return;
+  tracked.fds = fds;
+  tracked.stale = true;
+}
