@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import {describe, expect, it} from 'vitest';
+import {
+  provideUiClasses,
+  uiClass,
+} from '../../../../src/ui-plugin/extension/class_sources';
+import {UiDoesNotFit} from '../../../../src/ui-plugin/extension/ui_app';
+import {findUiClasses} from '../../../../src/ui-plugin/extension/ui_classes';
+import {A, B, C, D, E, F, stockSlices, traceWith} from './tracks_double';
+
+describe('findUiClasses', () => {
+  it('tells the classes by what their instances have', () => {
+    const trace = traceWith([new F(), new D(), stockSlices()]);
+    const found = findUiClasses(trace);
+    expect(found.CounterTrack).toBe(C);
+    expect(found.SliceTrack).toBe(B);
+    expect(found.SourceDataset).toBe(A);
+    expect(found.TrackNode).toBe(E);
+  });
+
+  it('takes no counter for slices, though it is made the same way', () => {
+    const found = findUiClasses(traceWith([new C()]));
+    expect(found.SliceTrack).toBeUndefined();
+    expect(found.CounterTrack).toBe(C);
+  });
+
+  it('finds the tree of tracks in any trace, and else nothing', () => {
+    const {TrackNode, ...others} = findUiClasses(traceWith([]));
+    expect(TrackNode).toBe(E);
+    expect(Object.values(others)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('colours as the stock slices are coloured', () => {
+    const {getColorForSlice} = findUiClasses(traceWith([stockSlices()]));
+    const css = (options?: {stripTrailingDigits: boolean}): unknown =>
+      JSON.parse(getColorForSlice?.('7', options).base.cssString ?? '');
+    expect(css()).toEqual({id: 0, name: '7'});
+    expect(css({stripTrailingDigits: false})).toMatchObject({
+      correlation_id: '7',
+    });
+  });
+
+  it('takes no colours from slices that know no correlation id', () => {
+    const slices = new B({
+      dataset: new A({src: 'x', schema: {id: 0}}),
+      colorizer: () => ({base: {cssString: 'red'}}),
+    });
+    const found = findUiClasses(traceWith([slices]));
+    expect(found.getColorForSlice).toBeUndefined();
+  });
+});
+
+describe('provideUiClasses', () => {
+  it('asks for no debug track where there are tracks of the kinds', async () => {
+    const trace = traceWith([new D(), stockSlices()]);
+    await provideUiClasses(trace);
+    expect(trace.commandsRun).toEqual([]);
+    expect(uiClass('SliceTrack')).toBe(B);
+  });
+
+  it('looks at debug tracks where there are none, and takes them away', async () => {
+    const trace = traceWith([], {
+      'dev.perfetto.AddDebugSliceTrack': stockSlices,
+      'dev.perfetto.AddDebugCounterTrack': () => new C(),
+    });
+    await provideUiClasses(trace);
+    expect(uiClass('SliceTrack')).toBe(B);
+    expect(uiClass('SourceDataset')).toBe(A);
+    expect(uiClass('CounterTrack')).toBe(C);
+    expect(trace.pinned.children).toEqual([]);
+  });
+
+  it('says what is missing only to who asks', async () => {
+    await provideUiClasses(traceWith([stockSlices()]));
+    expect(uiClass('SliceTrack')).toBe(B);
+    expect(() => uiClass('CounterTrack')).toThrow(
+      new UiDoesNotFit('the page has no CounterTrack as known here'),
+    );
+  });
+});
