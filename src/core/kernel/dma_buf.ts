@@ -44,16 +44,26 @@ export interface DmaBufOptions {
   readonly fakeOffset: number;
   /** The shmem file; where mapping is `backing-file`. */
   readonly backingFile: OpenFile | undefined;
-  readonly onRelease: (buffer: DmaBuf) => void;
+  readonly owner: DmaBufOwner;
+  /** The exporter's own, run last. */
+  readonly onRelease: (() => void) | undefined;
 }
+
+/** Whom a buffer tells that its last reference went. */
+export interface DmaBufOwner {
+  released(buffer: DmaBuf): void;
+}
+
+const NO_ATTACHMENTS: ReadonlySet<DeviceAttachment> = new Set();
+const NO_FENCES: readonly Fence[] = [];
 
 /** One buffer: `struct dma_buf` and its file. */
 export class DmaBuf extends OpenFile {
   /** Undefined until DMA_BUF_SET_NAME; may be empty afterwards. */
   name: RawText | undefined = undefined;
-  /** Attached devices in the order they attached. */
-  readonly attachments = new Set<DeviceAttachment>();
-  readonly fences: Fence[] = [];
+  /** Made for the few buffers that ever have one. */
+  private attached: Set<DeviceAttachment> | undefined = undefined;
+  private fencesOf: Fence[] | undefined = undefined;
   /** Somebody waits in ww_mutex for long: bufinfo of 5.3 skips the buffer. */
   locked = false;
   /** Processes that hold it by a descriptor or a mapping. */
@@ -68,6 +78,30 @@ export class DmaBuf extends OpenFile {
     private readonly options: DmaBufOptions,
   ) {
     super(identity);
+  }
+
+  /** Attached devices in the order they attached. */
+  get attachments(): ReadonlySet<DeviceAttachment> {
+    return this.attached ?? NO_ATTACHMENTS;
+  }
+
+  get fences(): readonly Fence[] {
+    return this.fencesOf ?? NO_FENCES;
+  }
+
+  attach(attachment: DeviceAttachment): void {
+    this.attached ??= new Set();
+    this.attached.add(attachment);
+  }
+
+  /** @returns false when it is not attached */
+  detach(attachment: DeviceAttachment): boolean {
+    return this.attached?.delete(attachment) ?? false;
+  }
+
+  addFence(fence: Fence): void {
+    this.fencesOf ??= [];
+    this.fencesOf.push(fence);
   }
 
   get serial(): number {
@@ -114,6 +148,7 @@ export class DmaBuf extends OpenFile {
   }
 
   protected override released(): void {
-    this.options.onRelease(this);
+    this.options.owner.released(this);
+    this.options.onRelease?.();
   }
 }

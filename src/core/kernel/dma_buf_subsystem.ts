@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {RawText} from '../model/text.js';
 import {PAGE_SIZE, pageAlign} from './address_space.js';
-import type {DeviceAttachment, Fence, MapBehaviour} from './dma_buf.js';
+import type {
+  DeviceAttachment,
+  DmaBufOwner,
+  Fence,
+  MapBehaviour,
+} from './dma_buf.js';
 import {DmaBuf} from './dma_buf.js';
 import type {InodeAllocator} from './inode_allocator.js';
 import {OwnInodeCounter} from './inode_allocator.js';
 import {KernelError} from './kernel_error.js';
-import type {OpenFile} from './open_file.js';
+import type {DeviceNumber, OpenFile} from './open_file.js';
 import {O_ACCMODE, O_NONBLOCK} from './open_file.js';
 import type {KernelProfile} from './profile.js';
 
@@ -32,12 +37,13 @@ export interface ExportRequest {
 }
 
 /** drivers/dma-buf/dma-buf.c: all buffers that there are. */
-export class DmaBufSubsystem {
+export class DmaBufSubsystem implements DmaBufOwner {
   /** By serial, so oldest first. */
   private readonly live = new Map<number, DmaBuf>();
   /** The newest live buffer of each inode number; all where they are unique. */
-  private readonly byInode = new Map<bigint, DmaBuf>();
+  private readonly byInode = new Map<number, DmaBuf>();
   private readonly inodes: InodeAllocator;
+  private readonly device: DeviceNumber;
   private exported = 0;
   private bytes = 0;
 
@@ -47,6 +53,7 @@ export class DmaBufSubsystem {
   ) {
     this.inodes =
       profile.inodes === 'own' ? new OwnInodeCounter() : sharedInodes;
+    this.device = {major: 0, minor: profile.minors.dmabuf};
   }
 
   /** Live buffers. */
@@ -71,7 +78,8 @@ export class DmaBufSubsystem {
 
   /** The live buffer of that inode number; the newest if several share it. */
   find(inode: bigint): DmaBuf | undefined {
-    return this.byInode.get(inode);
+    // Numbers count from 1: none is ever so large that it is not exact.
+    return this.byInode.get(Number(inode));
   }
 
   /**
@@ -85,14 +93,14 @@ export class DmaBufSubsystem {
   exportBuffer(request: ExportRequest): DmaBuf {
     const sizeBytes = checkedSize(request.sizeBytes);
     const inode = this.inodes.next(request.cpu);
-    if (this.profile.sysfsStats && this.byInode.has(inode)) {
+    if (this.profile.sysfsStats && this.byInode.has(Number(inode))) {
       throw new KernelError('EEXIST', `inode ${inode} is in use in sysfs`);
     }
     const flags = request.flags & (O_ACCMODE | O_NONBLOCK);
     const buffer = new DmaBuf(
       {
         inode,
-        device: {major: 0, minor: this.profile.minors.dmabuf},
+        device: this.device,
         mode: ANON_INODE_MODE,
         mountId: this.profile.mountIds.dmabuf,
         statusFlags: flags,
@@ -105,18 +113,21 @@ export class DmaBufSubsystem {
         mapping: request.mapping,
         fakeOffset: request.fakeOffset ?? 0,
         backingFile: request.backingFile,
-        onRelease: (released) => {
-          this.live.delete(released.serial);
-          if (this.byInode.get(inode) === released) this.byInode.delete(inode);
-          this.bytes -= released.sizeBytes;
-          request.onRelease?.();
-        },
+        owner: this,
+        onRelease: request.onRelease,
       },
     );
     this.live.set(buffer.serial, buffer);
-    this.byInode.set(inode, buffer);
+    this.byInode.set(Number(inode), buffer);
     this.bytes += sizeBytes;
     return buffer;
+  }
+
+  released(buffer: DmaBuf): void {
+    const inode = Number(buffer.inode);
+    this.live.delete(buffer.serial);
+    if (this.byInode.get(inode) === buffer) this.byInode.delete(inode);
+    this.bytes -= buffer.sizeBytes;
   }
 
   /** f_mode, as bufinfo prints it. */
@@ -131,19 +142,19 @@ export class DmaBufSubsystem {
    */
   attach(buffer: DmaBuf, device: RawText): DeviceAttachment {
     const attachment = {device};
-    buffer.attachments.add(attachment);
+    buffer.attach(attachment);
     return attachment;
   }
 
   /** @throws KernelError EINVAL when it is not attached */
   detach(buffer: DmaBuf, attachment: DeviceAttachment): void {
-    if (!buffer.attachments.delete(attachment)) {
+    if (!buffer.detach(attachment)) {
       throw new KernelError('EINVAL', `${attachment.device} is not attached`);
     }
   }
 
   addFence(buffer: DmaBuf, fence: Fence): void {
-    buffer.fences.push(fence);
+    buffer.addFence(fence);
   }
 
   /**

@@ -40,10 +40,12 @@ const EXPORTERS: ReadonlyMap<string, Exporter> = new Map(
  *   which no driver has
  */
 export function exporterNamed(name: RawText): Exporter {
+  const known = EXPORTERS.get(name);
+  if (known !== undefined) return known;
   if (name === '' || /[\n\t\0]/.test(name)) {
     throw new KernelError('ENOENT', 'an exporter needs a printable name');
   }
-  return EXPORTERS.get(name) ?? {name, heap: false, mapping: 'direct'};
+  return {name, heap: false, mapping: 'direct'};
 }
 
 /** `exp_name` of the exporter's buffers on this kernel. */

@@ -14,45 +14,59 @@ export const MAX_OPEN_FILES = 32768;
 
 const BITS = 32;
 const FULL = 0xffff_ffff;
+/** Above as many as there are descriptors. */
+const LEAST_CHANGES_KEPT = 64;
 
 /** A table of file descriptors (`struct files_struct`). */
 export class FdTable {
-  private readonly entries = new Map<number, FdEntry>();
-  /** Bit n of word w: descriptor 32 w + n is taken. */
+  /** By descriptor. */
+  private readonly files: (OpenFile | undefined)[] = [];
+  private count = 0;
+  /** Bit n of word w: descriptor 32 w + n is taken, or is close-on-exec. */
   private taken = new Uint32Array(2);
+  private closing = new Uint32Array(2);
   /** No descriptor below is free. */
   private nextFree = 0;
   /** Tasks that share the table (CLONE_FILES). */
   private users = 1;
-  private changeCount = 0;
+  /** The descriptors that changed last, and the number of those before. */
+  private changed: number[] = [];
+  private forgotten = 0;
 
   constructor(private readonly holdings: Holdings) {}
 
   get size(): number {
-    return this.entries.size;
+    return this.count;
   }
 
   /** Counts the descriptors that came, went or lead elsewhere. */
   get changes(): number {
-    return this.changeCount;
+    return this.forgotten + this.changed.length;
+  }
+
+  /**
+   * Those that did since `changes` was that, some more than once; undefined
+   * when it is too long ago.
+   */
+  changedSince(changes: number): readonly number[] | undefined {
+    return changes < this.forgotten
+      ? undefined
+      : this.changed.slice(changes - this.forgotten);
   }
 
   /** Calls `see` for each descriptor, in ascending order. */
   each(see: (fd: number, file: OpenFile) => void): void {
-    for (let i = 0; i < this.taken.length; i++) {
-      for (let bits = this.taken[i] ?? 0; bits !== 0; bits &= bits - 1) {
-        const fd = i * BITS + (31 - Math.clz32(bits & -bits));
-        const entry = this.entries.get(fd);
-        if (entry !== undefined) see(fd, entry.file);
-      }
+    for (const fd of this.descriptors()) {
+      const file = this.files[fd];
+      if (file !== undefined) see(fd, file);
     }
   }
 
   /** Descriptors in ascending order. */
   descriptors(): number[] {
     const descriptors: number[] = [];
-    for (const [i, word] of this.taken.entries()) {
-      for (let bits = word; bits !== 0; bits &= bits - 1) {
+    for (let i = 0; i < this.taken.length; i++) {
+      for (let bits = this.taken[i] ?? 0; bits !== 0; bits &= bits - 1) {
         descriptors.push(i * BITS + (31 - Math.clz32(bits & -bits)));
       }
     }
@@ -61,16 +75,21 @@ export class FdTable {
 
   /** @throws KernelError EBADF */
   get(fd: number): FdEntry {
-    const entry = this.entries.get(fd);
-    if (entry === undefined) {
+    return {file: this.file(fd), closeOnExec: this.isClosing(fd)};
+  }
+
+  /** @throws KernelError EBADF */
+  file(fd: number): OpenFile {
+    const file = this.files[fd];
+    if (file === undefined) {
       throw new KernelError('EBADF', `descriptor ${fd} is not open`);
     }
-    return entry;
+    return file;
   }
 
   /** Undefined where nothing is open. */
   find(fd: number): FdEntry | undefined {
-    return this.entries.get(fd);
+    return this.files[fd] === undefined ? undefined : this.get(fd);
   }
 
   /**
@@ -79,10 +98,10 @@ export class FdTable {
    * @throws KernelError EMFILE
    */
   reserve(count: number): void {
-    if (this.entries.size + count > MAX_OPEN_FILES) {
+    if (this.count + count > MAX_OPEN_FILES) {
       throw new KernelError(
         'EMFILE',
-        `${this.entries.size} of ${MAX_OPEN_FILES} descriptors are open`,
+        `${this.count} of ${MAX_OPEN_FILES} descriptors are open`,
       );
     }
   }
@@ -101,7 +120,7 @@ export class FdTable {
     if (fd >= MAX_OPEN_FILES) {
       throw new KernelError('EMFILE', `all ${MAX_OPEN_FILES} are open`);
     }
-    this.put(fd, {file, closeOnExec});
+    this.put(fd, file, closeOnExec);
     return fd;
   }
 
@@ -114,16 +133,17 @@ export class FdTable {
     if (!Number.isInteger(fd) || fd < 0 || fd >= MAX_OPEN_FILES) {
       throw new KernelError('EBADF', `${fd} can not be a descriptor`);
     }
-    const old = this.entries.get(fd);
-    this.put(fd, {file, closeOnExec});
-    if (old !== undefined) this.dropped(old.file);
+    const old = this.files[fd];
+    this.put(fd, file, closeOnExec);
+    if (old !== undefined) this.dropped(old);
   }
 
   /** @throws KernelError EBADF */
   close(fd: number): void {
-    const {file} = this.get(fd);
-    this.changeCount++;
-    this.entries.delete(fd);
+    const file = this.file(fd);
+    this.note(fd);
+    this.files[fd] = undefined;
+    this.count--;
     const word = Math.floor(fd / BITS);
     this.taken[word] = (this.taken[word] ?? 0) & ~(1 << (fd % BITS));
     if (fd < this.nextFree) this.nextFree = fd;
@@ -133,10 +153,9 @@ export class FdTable {
   /** A copy for a child or for a thread that unshares (CLONE_FILES unset). */
   copy(holdings: Holdings): FdTable {
     const copy = new FdTable(holdings);
-    for (const fd of this.descriptors()) {
-      const entry = this.entries.get(fd);
-      if (entry !== undefined) copy.put(fd, entry);
-    }
+    this.each((fd, file) => {
+      copy.put(fd, file, this.isClosing(fd));
+    });
     return copy;
   }
 
@@ -156,18 +175,35 @@ export class FdTable {
   /** Closes every descriptor marked close-on-exec. */
   closeOnExec(): void {
     for (const fd of this.descriptors()) {
-      if (this.entries.get(fd)?.closeOnExec === true) this.close(fd);
+      if (this.isClosing(fd)) this.close(fd);
     }
   }
 
-  private put(fd: number, entry: FdEntry): void {
+  private put(fd: number, file: OpenFile, closeOnExec: boolean): void {
     const word = Math.floor(fd / BITS);
+    const bit = 1 << (fd % BITS);
     if (word >= this.taken.length) this.grow(fd);
-    this.taken[word] = (this.taken[word] ?? 0) | (1 << (fd % BITS));
-    this.changeCount++;
-    this.entries.set(fd, entry);
-    entry.file.get('fd');
-    if (entry.file instanceof DmaBuf) this.holdings.addFd(entry.file);
+    if (this.files[fd] === undefined) this.count++;
+    this.note(fd);
+    this.taken[word] = (this.taken[word] ?? 0) | bit;
+    const closing = this.closing[word] ?? 0;
+    this.closing[word] = closeOnExec ? closing | bit : closing & ~bit;
+    this.files[fd] = file;
+    file.get('fd');
+    if (file instanceof DmaBuf) this.holdings.addFd(file);
+  }
+
+  private note(fd: number): void {
+    if (this.changed.length > this.count + LEAST_CHANGES_KEPT) {
+      this.forgotten += this.changed.length;
+      this.changed = [];
+    }
+    this.changed.push(fd);
+  }
+
+  private isClosing(fd: number): boolean {
+    const word = this.closing[Math.floor(fd / BITS)] ?? 0;
+    return (word & (1 << (fd % BITS))) !== 0;
   }
 
   private dropped(file: OpenFile): void {
@@ -195,8 +231,10 @@ export class FdTable {
   private grow(fd: number): void {
     let capacity = 128;
     while (capacity <= fd) capacity *= 2;
-    const larger = new Uint32Array(capacity / BITS);
-    larger.set(this.taken);
-    this.taken = larger;
+    const {taken, closing} = this;
+    this.taken = new Uint32Array(capacity / BITS);
+    this.taken.set(taken);
+    this.closing = new Uint32Array(capacity / BITS);
+    this.closing.set(closing);
   }
 }

@@ -12,6 +12,7 @@ export interface BufferHolding {
 }
 
 interface Counts {
+  readonly buffer: DmaBuf;
   fdRefs: number;
   mapRefs: number;
   mappedBytes: number;
@@ -23,7 +24,8 @@ interface Counts {
  * behind /proc/PID/dmabuf_rss.
  */
 export class Holdings {
-  private readonly counts = new Map<DmaBuf, Counts>();
+  /** By the buffer's serial. */
+  private readonly counts = new Map<number, Counts>();
   private rss = 0;
 
   /** Sum of the sizes of the distinct buffers held, bytes. */
@@ -37,18 +39,21 @@ export class Holdings {
    */
   get pssBytes(): number {
     let pss = 0;
-    for (const buffer of this.counts.keys()) {
+    for (const {buffer} of this.counts.values()) {
       pss += Math.floor(buffer.sizeBytes / buffer.holders);
     }
     return pss;
   }
 
-  entries(): IterableIterator<[DmaBuf, BufferHolding]> {
-    return this.counts.entries();
+  *entries(): IterableIterator<[DmaBuf, BufferHolding]> {
+    for (const counts of this.counts.values()) {
+      yield [counts.buffer, withoutBuffer(counts)];
+    }
   }
 
   get(buffer: DmaBuf): BufferHolding | undefined {
-    return this.counts.get(buffer);
+    const counts = this.counts.get(buffer.serial);
+    return counts === undefined ? undefined : withoutBuffer(counts);
   }
 
   addFd(buffer: DmaBuf): void {
@@ -75,10 +80,10 @@ export class Holdings {
   }
 
   private of(buffer: DmaBuf): Counts {
-    let counts = this.counts.get(buffer);
+    let counts = this.counts.get(buffer.serial);
     if (counts === undefined) {
-      counts = {fdRefs: 0, mapRefs: 0, mappedBytes: 0};
-      this.counts.set(buffer, counts);
+      counts = {buffer, fdRefs: 0, mapRefs: 0, mappedBytes: 0};
+      this.counts.set(buffer.serial, counts);
       this.rss += buffer.sizeBytes;
       buffer.holders++;
     }
@@ -87,8 +92,12 @@ export class Holdings {
 
   private drop(buffer: DmaBuf, counts: Counts): void {
     if (counts.fdRefs > 0 || counts.mapRefs > 0) return;
-    this.counts.delete(buffer);
+    this.counts.delete(buffer.serial);
     this.rss -= buffer.sizeBytes;
     buffer.holders--;
   }
+}
+
+function withoutBuffer({fdRefs, mapRefs, mappedBytes}: Counts): BufferHolding {
+  return {fdRefs, mapRefs, mappedBytes};
 }

@@ -17,6 +17,12 @@ export interface Thread {
   files: FdTable;
 }
 
+/** A thread and the process that it belongs to. */
+export interface Task {
+  readonly process: Process;
+  readonly thread: Thread;
+}
+
 /** A thread group. */
 export interface Process {
   readonly pid: number;
@@ -51,7 +57,7 @@ export interface ProcessOptions {
 /** All processes, and the numbers they go by. */
 export class ProcessTable {
   private readonly processes = new Map<number, Process>();
-  private readonly tasks = new Map<number, Process>();
+  private readonly tasks = new Map<number, Task>();
   private lastPid = 0;
   private changeCount = 0;
 
@@ -94,13 +100,12 @@ export class ProcessTable {
    *
    * @throws KernelError ESRCH
    */
-  task(tid: number): {process: Process; thread: Thread} {
-    const process = this.tasks.get(tid);
-    const thread = process?.threads.get(tid);
-    if (process === undefined || process.zombie || thread === undefined) {
+  task(tid: number): Task {
+    const task = this.tasks.get(tid);
+    if (task === undefined || task.process.zombie) {
       throw new KernelError('ESRCH', `there is no task ${tid}`);
     }
-    return {process, thread};
+    return task;
   }
 
   /** @throws KernelError EAGAIN when every number is taken */
@@ -124,7 +129,7 @@ export class ProcessTable {
       children: new Set(),
     };
     this.processes.set(pid, process);
-    this.tasks.set(pid, process);
+    this.tasks.set(pid, {process, thread: main});
     this.processes.get(options.parent)?.children.add(process);
     return process;
   }
@@ -134,7 +139,7 @@ export class ProcessTable {
     const thread = {tid: this.nextPid(), comm, files};
     this.changeCount++;
     process.threads.set(thread.tid, thread);
-    this.tasks.set(thread.tid, process);
+    this.tasks.set(thread.tid, {process, thread});
     return thread;
   }
 

@@ -17,6 +17,8 @@ import type {DirectoryNode, VfsNode} from './vfs_node.js';
 import {directory, file, linkTo} from './vfs_node.js';
 
 const TICK_NS = 10_000_000n;
+/** `changes` of a table that was let go. */
+const GONE = -1;
 const PID = /^[1-9][0-9]{0,9}$/;
 
 /** /proc, as a reader with that user id sees it. */
@@ -200,7 +202,12 @@ function fdDirectory(
       return entry === undefined ? undefined : linkTo(entry.file);
     },
     descriptors: {
-      changes: () => (process.zombie ? -1 : (thread?.files.changes ?? -1)),
+      changes: () => (process.zombie ? GONE : (thread?.files.changes ?? GONE)),
+      changedSince: (changes) =>
+        process.zombie || changes === GONE
+          ? undefined
+          : thread?.files.changedSince(changes),
+      find: (fd) => (process.zombie ? undefined : thread?.files.find(fd)?.file),
       each: (see) => {
         if (!process.zombie) thread?.files.each(see);
       },

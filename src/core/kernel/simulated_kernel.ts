@@ -385,21 +385,21 @@ export class SimulatedKernel {
     options: {lowest?: number; closeOnExec?: boolean} = {},
   ): number {
     const table = this.tableOf(tid);
-    const {file} = table.get(fd);
+    const file = table.file(fd);
     return table.install(file, options.closeOnExec ?? false, options.lowest);
   }
 
   /** @throws KernelError ESRCH, EBADF */
   dup2(tid: number, fd: number, newFd: number): number {
     const table = this.tableOf(tid);
-    const {file} = table.get(fd);
+    const file = table.file(fd);
     if (fd !== newFd) table.replace(newFd, file, false);
     return newFd;
   }
 
   /** The buffer of a descriptor. @throws KernelError ESRCH, EBADF, EINVAL */
   bufferOf(tid: number, fd: number): DmaBuf {
-    const {file} = this.tableOf(tid).get(fd);
+    const file = this.tableOf(tid).file(fd);
     if (file instanceof DmaBuf) return file;
     throw new KernelError('EINVAL', `descriptor ${fd} is no dma-buf`);
   }
@@ -429,7 +429,7 @@ export class SimulatedKernel {
    */
   sendFds(tid: number, socket: number, fds: readonly number[]): void {
     const table = this.tableOf(tid);
-    const files = fds.map((fd) => table.get(fd).file);
+    const files = fds.map((fd) => table.file(fd));
     if (files.length === 0) throw new KernelError('EINVAL', 'nothing to send');
     this.socketOf(table, socket).send(files);
   }
@@ -457,7 +457,7 @@ export class SimulatedKernel {
    * @throws KernelError ESRCH, EBADF, EMFILE
    */
   transfer(fromTid: number, fd: number, toTid: number): number {
-    const {file} = this.tableOf(fromTid).get(fd);
+    const file = this.tableOf(fromTid).file(fd);
     return this.tableOf(toTid).install(file, true);
   }
 
@@ -510,7 +510,7 @@ export class SimulatedKernel {
     request: number,
     argument: IoctlArgument,
   ): RawText | undefined {
-    const {file} = this.tableOf(tid).get(fd);
+    const file = this.tableOf(tid).file(fd);
     if (!(file instanceof DmaBuf)) {
       throw new KernelError('ENOTTY', `descriptor ${fd} is no dma-buf`);
     }
@@ -731,13 +731,13 @@ export class SimulatedKernel {
   }
 
   private socketOf(table: FdTable, fd: number): UnixSocket {
-    const {file} = table.get(fd);
+    const file = table.file(fd);
     if (file instanceof UnixSocket) return file;
     throw new KernelError('ENOTSOCK', `descriptor ${fd} is no socket`);
   }
 
   private drmOf(tid: number, fd: number): DrmFile {
-    const {file} = this.tableOf(tid).get(fd);
+    const file = this.tableOf(tid).file(fd);
     if (file instanceof DrmFile) return file;
     throw new KernelError('ENOTTY', `descriptor ${fd} is no DRM device`);
   }

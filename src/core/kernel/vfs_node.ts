@@ -18,7 +18,8 @@ export interface DirectoryNode {
 
 /**
  * The links of /proc/PID/fd without their names: for who wants to know of all
- * of them where they lead.
+ * of them where they lead. Who may not look is refused by the directory's
+ * `check`.
  */
 export interface Descriptors {
   /**
@@ -26,7 +27,14 @@ export interface Descriptors {
    * nobody may look any more.
    */
   changes(): number;
-  /** In ascending order; the caller asks `check` of the directory before. */
+  /**
+   * The descriptors of which that is so since `changes` was that number, some
+   * more than once; undefined when it is too long ago.
+   */
+  changedSince(changes: number): readonly number[] | undefined;
+  /** Undefined where nothing is open. */
+  find(fd: number): OpenFile | undefined;
+  /** In ascending order. */
   each(see: (fd: number, file: OpenFile) => void): void;
 }
 

@@ -30,9 +30,8 @@ export class Place {
   private statLine: RawText | undefined;
   private fdsChanges: number | undefined;
   private fdsText = '';
-  /** By descriptor: where it led, and the line about it. */
-  private readonly fdFiles: OpenFile[] = [];
-  private readonly fdLines: RawText[] = [];
+  /** By descriptor; '' where there is nothing to print. */
+  private fdLines: RawText[] = [];
   private picked: Picked | undefined;
 
   constructor(
@@ -76,18 +75,20 @@ export class Place {
     const descriptors = this.descriptors();
     const changes = descriptors.changes();
     if (changes === this.fdsChanges) return this.fdsText;
-    const {fdFiles, fdLines} = this;
-    const lines: RawText[] = [];
-    descriptors.each((fd, file) => {
-      if (fdFiles[fd] !== file) {
-        fdFiles[fd] = file;
-        fdLines[fd] = isTypeless(file) ? this.fdLine(fd, file) : '';
-      }
-      const line = fdLines[fd];
-      if (line !== undefined && line !== '') lines.push(line);
-    });
+    const changed =
+      this.fdsChanges === undefined
+        ? undefined
+        : descriptors.changedSince(this.fdsChanges);
+    if (changed === undefined) {
+      this.fdLines = [];
+      descriptors.each((fd, file) => {
+        this.noteFd(fd, file);
+      });
+    } else {
+      for (const fd of changed) this.noteFd(fd, descriptors.find(fd));
+    }
     this.fdsChanges = changes;
-    this.fdsText = lines.join('');
+    this.fdsText = this.fdLines.join('');
     return this.fdsText;
   }
 
@@ -138,15 +139,22 @@ export class Place {
     return node.descriptors;
   }
 
+  private noteFd(fd: number, file: OpenFile | undefined): void {
+    const {fdLines} = this;
+    while (fdLines.length < fd) fdLines.push('');
+    fdLines[fd] =
+      file !== undefined && isTypeless(file) ? this.fdLine(fd, file) : '';
+  }
+
   /** Made by join, which makes one flat text. */
   private fdLine(fd: number, file: OpenFile): RawText {
-    return [file.stat.ino, this.path, '/', fd, '\n'].join('');
+    return [file.identity.inode, this.path, '/', fd, '\n'].join('');
   }
 }
 
 /** As the script's find: no type bits, and a size. */
-function isTypeless({stat}: OpenFile): boolean {
-  return (stat.mode & S_IFMT) === 0 && stat.size > 0n;
+function isTypeless({identity, sizeBytes}: OpenFile): boolean {
+  return (identity.mode & S_IFMT) === 0 && sizeBytes > 0;
 }
 
 /** The places of all processes of a simulated kernel. */
