@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {openInBrowser, serveFile} from '../open/index.js';
 import {record} from '../recording.js';
 import {connectSource} from '../source.js';
 import type {Io} from './io.js';
@@ -8,9 +9,16 @@ import type {Console} from './console.js';
 export interface Effects {
   readonly connectSource: typeof connectSource;
   readonly record: typeof record;
+  readonly serveFile: typeof serveFile;
+  readonly openInBrowser: typeof openInBrowser;
 }
 
-export const realEffects: Effects = {connectSource, record};
+export const realEffects: Effects = {
+  connectSource,
+  record,
+  serveFile,
+  openInBrowser,
+};
 
 /** What every command is given. */
 export interface Context {

@@ -3,6 +3,7 @@ import {CommanderError} from 'commander';
 import {FormatError} from '../../core/formats/index.js';
 import {BugReportError} from '../bugreport/index.js';
 import {DeviceError} from '../device/index.js';
+import {OpenError} from '../open/index.js';
 import {TraceReadError, TraceWriteError} from '../trace/index.js';
 import {oneLine} from './output/terminal.js';
 
@@ -58,7 +59,8 @@ export function describeError(error: unknown): string {
     error instanceof BugReportError ||
     error instanceof DeviceError ||
     error instanceof TraceWriteError ||
-    error instanceof TraceReadError
+    error instanceof TraceReadError ||
+    error instanceof OpenError
   ) {
     return oneLine(error.message);
   }

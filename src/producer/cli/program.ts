@@ -5,6 +5,8 @@ import {addBugReportCommands} from './commands/bugreport.js';
 import {diffCommand, runDiff, type DiffFlags} from './commands/diff.js';
 import {doctorCommand, runDoctor, type DoctorFlags} from './commands/doctor.js';
 import {dumpCommand, runDump, type DumpFlags} from './commands/dump.js';
+import {mergeCommand, runMerge, type MergeFlags} from './commands/merge.js';
+import {openCommand, runOpen, type OpenFlags} from './commands/open.js';
 import {recordCommand, runRecord, type RecordFlags} from './commands/record.js';
 import {reportCommand, runReport, type ReportFlags} from './commands/report.js';
 import {
@@ -31,7 +33,9 @@ Examples:
   ${PROGRAM} doctor                         what the device offers
   ${PROGRAM} record -d 10 -o camera.pftrace ten seconds into a trace
   ${PROGRAM} dump --by name                 what there is at this moment
-  ${PROGRAM} report camera.pftrace          what a recording tells`;
+  ${PROGRAM} open camera.pftrace            show it in the Perfetto UI
+  ${PROGRAM} report camera.pftrace          what a recording tells
+  ${PROGRAM} diff before.json live          what has changed since`;
 
 /** The command line as commander knows it. */
 export function makeProgram(context: Context): Program {
@@ -69,12 +73,20 @@ export function makeProgram(context: Context): Program {
       code = await runReport(context, path, flags);
     },
   );
+  add('merge', mergeCommand).action(
+    async (system: string, ours: string, flags: MergeFlags) => {
+      code = await runMerge(context, system, ours, flags);
+    },
+  );
   addBugReportCommands(prepared(program.command('bugreport')), {
     context,
     prepare: prepared,
     done: (result) => {
       code = result;
     },
+  });
+  add('open', openCommand).action(async (path: string, flags: OpenFlags) => {
+    code = await runOpen(context, path, flags);
   });
   add('scenarios', scenariosCommand).action(async (flags: ScenariosFlags) => {
     code = await runScenarios(context, flags);

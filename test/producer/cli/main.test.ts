@@ -3,6 +3,7 @@ import {readFileSync} from 'node:fs';
 import {Writable} from 'node:stream';
 import {describe, expect, it} from 'vitest';
 import {FormatError} from '../../../src/core/formats/index.js';
+import {realEffects} from '../../../src/producer/cli/effects.js';
 import {run} from '../../../src/producer/cli/main.js';
 import {DeviceError} from '../../../src/producer/device/index.js';
 import {closedPort} from './closed_port.js';
@@ -165,6 +166,7 @@ it('ends quietly when the reader of its output has gone', async () => {
   });
   const io = new FakeIo({stdout: gone});
   const effects = {
+    ...realEffects,
     connectSource: () => Promise.resolve(fakeSource(() => snapshotOf([]))),
     record: () => Promise.reject(new Error('unused')),
   };

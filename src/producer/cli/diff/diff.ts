@@ -3,7 +3,6 @@ import {
   compareStates,
   type StateDifference,
 } from '../../../core/changes/index.js';
-import {toDisplay} from '../../../core/model/index.js';
 import {plural} from '../output/units.js';
 import {kinshipOf, type Kinship} from './boot.js';
 import type {LabelledState} from './state.js';
@@ -68,8 +67,3 @@ export const COMPARED: Readonly<Record<Kinship['reason'], string>> = {
   'boot unknown': 'Not known to be of one boot (no boot id in one of them)',
   'simulated and real': 'One is simulated, the other is real',
 };
-
-/** What stands where names, or exporters, of buffers are the same. */
-export function keyText(key: string | undefined): string | undefined {
-  return key === undefined ? undefined : toDisplay(key);
-}
