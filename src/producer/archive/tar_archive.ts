@@ -125,13 +125,14 @@ function checkNames(members: readonly TarMember[]): void {
 }
 
 /** Where an archive grows until it is whole. */
-interface Place {
+export interface Place {
   readonly partial: string;
   settle(): Promise<void>;
   discard(): Promise<void>;
 }
 
-async function placeOf(path: string): Promise<Place> {
+/** A place beside the one that is meant, to be renamed when all is in it. */
+export async function placeOf(path: string): Promise<Place> {
   // Through a link, so that the link stays.
   const target = await realpath(path).catch(() => path);
   const before = await stat(target).catch(() => undefined);

@@ -101,6 +101,17 @@ async function* splitPackets(
   }
 }
 
+/** The packets in bytes that hold nothing else, as far as they are whole. */
+export function* splitFrames(bytes: Uint8Array): Generator<Uint8Array, void> {
+  let at = 0;
+  for (;;) {
+    const frame = frameAt(bytes, at);
+    if (typeof frame === 'string') return;
+    yield bytes.subarray(frame.begin, frame.end);
+    at = frame.end;
+  }
+}
+
 async function readMore(path: string, file: FileHandle): Promise<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   try {
