@@ -88,8 +88,8 @@ describe.skipIf(!isHere)('a merged archive in the trace processor', () => {
     const db = await openTrace(readFileSync(paths.output));
     try {
       const processes = await db.query(`
-        SELECT pid, name, group_concat(t.name) AS counters
-        FROM process JOIN process_counter_track t USING (upid)
+        SELECT p.pid, p.name, group_concat(t.name) AS counters
+        FROM process p JOIN process_counter_track t USING (upid)
         WHERE t.name IN ('mem.rss', 'dma-buf RSS')
         GROUP BY upid ORDER BY upid`);
       expect(processes).toEqual([
