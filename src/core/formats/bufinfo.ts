@@ -79,6 +79,7 @@ const LOCK_ERROR = '\tERROR locking buffer object: skipping\n';
 const ATTACHED = '\tAttached Devices:\n';
 const NO_DEVICES = `${ATTACHED}Total 0 devices attached\n\n`;
 const NONE = '<none>';
+const NONE_OF_IT: readonly never[] = [];
 /** DMA_BUF_NAME_LEN less the final NUL. */
 const NAME_MAX = 31;
 const MOST_PROBLEMS = 20;
@@ -90,6 +91,41 @@ const MOST_PROBLEMS = 20;
 export function parseBufinfo(text: RawText): Bufinfo {
   return new BufinfoParser(text).parse();
 }
+
+/**
+ * Reads the list again and again. Most buffers are as they were at the reading
+ * before: they are the same objects, and are not read anew. The result is
+ * always what {@link parseBufinfo} gives.
+ */
+export class BufinfoReader {
+  private known: KnownRecords | undefined = undefined;
+
+  read(text: RawText): Bufinfo {
+    const parser = new BufinfoParser(text, this.known);
+    const bufinfo = parser.parse();
+    this.known = parser.records();
+    return bufinfo;
+  }
+}
+
+/** A list that was read, in pieces. */
+interface KnownRecords {
+  readonly text: RawText;
+  /** Where the pieces begin, and where the last one ends. */
+  readonly starts: readonly number[];
+  /**
+   * What the pieces are: the buffer where they are a record without fences and
+   * devices, which nothing but its own text decides; else undefined.
+   */
+  readonly objects: readonly (BufinfoObject | undefined)[];
+  /** Of this list and those before it. */
+  readonly highestInode: bigint;
+}
+
+/** Unchanged records are compared so many at a time, at most. */
+const LARGEST_RUN = 64;
+/** Most records that are gone from the list were not so many in a row. */
+const LOOK_AHEAD = 16;
 
 /** The fixed fields of a buffer's line. */
 interface Head {
@@ -122,9 +158,21 @@ class BufinfoParser {
   private strayLines = 0;
   /** Where the buffers end: before the blank line above the total. */
   private end: number;
+  private readonly starts: number[] = [];
+  private readonly pieces: (BufinfoObject | undefined)[] = [];
+  /** The first known piece that may come yet, and how many to compare. */
+  private next = 0;
+  private run = 1;
+  /** Known pieces by inode; made when they are not in order. */
+  private places: ReadonlyMap<bigint, number> | undefined = undefined;
+  private highestInode: bigint;
 
-  constructor(private readonly text: RawText) {
+  constructor(
+    private readonly text: RawText,
+    private known?: KnownRecords,
+  ) {
     this.end = text.length;
+    this.highestInode = known?.highestInode ?? 0n;
   }
 
   parse(): Bufinfo {
@@ -134,19 +182,11 @@ class BufinfoParser {
     if (total !== undefined) this.end = totalAt;
 
     let pos = this.parseHeader();
+    this.forgetOtherForm(pos);
     while (pos < this.end) {
-      const head = readHead(text, pos, this.end);
-      if (head !== undefined) {
-        pos = this.parseRecord(head);
-      } else if (text.startsWith(LOCK_ERROR, pos)) {
-        this.lockErrors++;
-        pos += LOCK_ERROR.length;
-      } else {
-        this.strayLines++;
-        const newline = text.indexOf('\n', pos);
-        pos = newline < 0 ? this.end : newline + 1;
-      }
+      pos = this.takeKnown(pos) ?? this.parsePiece(pos);
     }
+    this.starts.push(pos);
 
     const objects = this.settleAmbiguities(total);
     this.check(objects, total);
@@ -157,6 +197,114 @@ class BufinfoParser {
       lockErrors: this.lockErrors,
       problems: this.problems,
     };
+  }
+
+  /** What was read, for the next reading. */
+  records(): KnownRecords {
+    const {text, starts, pieces, highestInode} = this;
+    return {text, starts, objects: pieces, highestInode};
+  }
+
+  /** Records are known for a text with the same header only. */
+  private forgetOtherForm(start: number): void {
+    const {known, text} = this;
+    if (known === undefined) return;
+    const [before] = known.starts;
+    const isSame =
+      before === start && known.text.slice(0, start) === text.slice(0, start);
+    if (!isSame) this.known = undefined;
+  }
+
+  /**
+   * Takes records that are as they were; returns where the next piece begins.
+   * A record with neither fences nor devices is decided by its own text alone:
+   * it reads the same wherever it stands at the beginning of a piece.
+   */
+  private takeKnown(pos: number): number | undefined {
+    const {known} = this;
+    if (known === undefined) return undefined;
+    const length = this.sameLength(known, pos, this.run);
+    if (length === undefined) {
+      if (this.run === 1) return undefined;
+      this.run = 1;
+      return this.takeKnown(pos);
+    }
+    const moved = pos - (known.starts[this.next] ?? 0);
+    const end = this.next + this.run;
+    for (; this.next < end; this.next++) {
+      const object = known.objects[this.next];
+      if (object === undefined) continue;
+      this.note((known.starts[this.next] ?? 0) + moved, object);
+      this.objects.push(object);
+    }
+    if (this.run < LARGEST_RUN) this.run *= 2;
+    return pos + length;
+  }
+
+  /** Length of the next `count` known records, if they stand at `pos`. */
+  private sameLength(
+    {text, starts, objects}: KnownRecords,
+    pos: number,
+    count: number,
+  ): number | undefined {
+    const from = starts[this.next];
+    const to = starts[this.next + count];
+    if (from === undefined || to === undefined) return undefined;
+    if (pos + to - from > this.end) return undefined;
+    for (let i = this.next; i < this.next + count; i++) {
+      if (objects[i] === undefined) return undefined;
+    }
+    const isSame =
+      this.text.slice(pos, pos + to - from) === text.slice(from, to);
+    return isSame ? to - from : undefined;
+  }
+
+  /** Goes on among the known records with the one of that inode, if any. */
+  private seek(inode: bigint): void {
+    const {known} = this;
+    // Numbers mostly go up: what is above all of them is new.
+    if (known === undefined || inode > known.highestInode) return;
+    const {objects} = known;
+    for (let i = this.next; i < this.next + LOOK_AHEAD; i++) {
+      if (objects[i]?.inode !== inode) continue;
+      this.next = i;
+      return;
+    }
+    this.places ??= new Map(
+      objects.map((object, i) => [object?.inode ?? -1n, i]),
+    );
+    this.next = this.places.get(inode) ?? this.next;
+  }
+
+  private note(pos: number, object: BufinfoObject | undefined): void {
+    this.starts.push(pos);
+    this.pieces.push(object);
+  }
+
+  /** Reads a record or a line; returns where the next piece begins. */
+  private parsePiece(pos: number): number {
+    const {text} = this;
+    const head = readHead(text, pos, this.end);
+    if (head !== undefined) {
+      const {next} = this;
+      this.seek(head.inode);
+      if (head.inode > this.highestInode) this.highestInode = head.inode;
+      if (this.next !== next) {
+        const end = this.takeKnown(pos);
+        if (end !== undefined) return end;
+      }
+      // The same buffer, with something else about it.
+      if (this.known?.objects[this.next]?.inode === head.inode) this.next++;
+      return this.parseRecord(head, pos);
+    }
+    this.note(pos, undefined);
+    if (text.startsWith(LOCK_ERROR, pos)) {
+      this.lockErrors++;
+      return pos + LOCK_ERROR.length;
+    }
+    this.strayLines++;
+    const newline = text.indexOf('\n', pos);
+    return newline < 0 ? this.end : newline + 1;
   }
 
   private parseHeader(): number {
@@ -183,15 +331,18 @@ class BufinfoParser {
   }
 
   /** Reads the buffer whose head is given; returns where the next begins. */
-  private parseRecord(head: Head): number {
+  private parseRecord(head: Head, start: number): number {
     const {text} = this;
     const newline = text.indexOf('\n', head.nameStart);
     if (newline >= 0 && text.startsWith(NO_DEVICES, newline + 1)) {
       // Nearly all buffers: no fence, no device, no newline in the name.
       const raw = detachedSlice(text, head.nameStart, newline);
-      this.objects.push(object(head, this.name(head, raw), [], []));
+      const made = object(head, this.name(head, raw), NONE_OF_IT, NONE_OF_IT);
+      this.objects.push(made);
+      this.note(start, made);
       return newline + 1 + NO_DEVICES.length;
     }
+    this.note(start, undefined);
 
     const heads = [head];
     /** Starts of the lines below each head; the first of all of them. */
@@ -415,7 +566,12 @@ function object(
 }
 
 function sumBytes(objects: readonly BufinfoObject[]): bigint {
-  return objects.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0n);
+  let sum = 0;
+  for (const {sizeBytes} of objects) sum += Number(sizeBytes);
+  // Sizes add up, so that a sum that is exact now was exact all along.
+  return Number.isSafeInteger(sum)
+    ? BigInt(sum)
+    : objects.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0n);
 }
 
 function agrees(
