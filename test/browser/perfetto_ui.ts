@@ -29,12 +29,16 @@ export interface ServedUi {
 
 /** Whether there is a UI; if not, says so where nobody can miss it. */
 export function hasPerfettoUi(what: string): boolean {
-  if (process.env[VARIABLE] !== undefined) return true;
+  if (isSet(process.env[VARIABLE])) return true;
   process.stderr.write(
     `SKIPPED: ${what}: missing: a built Perfetto UI; name its folder or ` +
       `address in ${VARIABLE}\n`,
   );
   return false;
+}
+
+function isSet(value: string | undefined): value is string {
+  return value !== undefined && value !== '';
 }
 
 /**
@@ -45,7 +49,7 @@ export function hasPerfettoUi(what: string): boolean {
  */
 export async function servePerfettoUi(): Promise<ServedUi> {
   const named = process.env[VARIABLE];
-  if (named === undefined) throw new Error(`${VARIABLE} is not set`);
+  if (!isSet(named)) throw new Error(`${VARIABLE} is not set`);
   if (/^https?:\/\//.test(named)) {
     const address = named.endsWith('/') ? named : `${named}/`;
     return {address, close: () => Promise.resolve()};
@@ -109,14 +113,15 @@ export interface OpenUi {
  * Opens the UI. Its own engine is used even where a native one listens on port
  * 9001, which the UI would prefer.
  *
+ * @param options.page A page of the context with routes of the test's own.
  * @param options.route What follows `#!/`, such as `?hideSidebar=true`.
  */
 export async function openUi(
   context: BrowserContext,
   ui: ServedUi,
-  options: {readonly route?: string} = {},
+  options: {readonly page?: Page; readonly route?: string} = {},
 ): Promise<OpenUi> {
-  const page = await context.newPage();
+  const page = options.page ?? (await context.newPage());
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   await page.route(/^http:\/\/(127\.0\.0\.1|localhost):9001\//, (route) =>

@@ -32,6 +32,8 @@ export async function buildExtension(folder: string): Promise<void> {
     charset: 'utf8',
     legalComments: 'none',
     logLevel: 'silent',
+    // The plugin's styles are plain CSS; the name is what the UI asks for.
+    loader: {'.scss': 'css'},
     plugins: [uiImports()],
   });
   await writeManifest(folder);

@@ -20,6 +20,18 @@ export function shownTracks(page: Page): Promise<ShownTrack[]> {
     })`);
 }
 
+/**
+ * Waits until a trace has a track of that name.
+ *
+ * @throws Error after half a minute.
+ */
+export async function waitForTrack(page: Page, name: string): Promise<void> {
+  await page.waitForFunction(
+    `window.app.trace?.defaultWorkspace.flatTracks.some(
+      (node) => node.name === ${JSON.stringify(name)})`,
+  );
+}
+
 /** Names of the tracks right below a group; all groups of that name. */
 export async function childrenOf(
   page: Page,
