@@ -379,64 +379,9 @@ JOIN _lifetime AS l
 ORDER BY
   i.id;
 
--- Buffers: one row for each life of one, from the first sample that saw it to
--- the first that did not.
-CREATE PERFETTO TABLE dmabuf_buffer(
-  -- Unique id: that of the slice of its lifetime (or, where the trace holds no
-  -- such slice, of its first holding).
-  id ID(slice.id),
-  -- The first sample that saw it.
-  ts TIMESTAMP,
-  -- Until the first sample that did not see it; -1 while it is there at the
-  -- end.
-  dur DURATION,
-  -- \`ts + dur\`, or the end of the trace where it is still there.
-  end_ts TIMESTAMP,
-  -- True when it was still there when the recording ended.
-  is_open BOOL,
-  -- Inode number of the dma-buf.
-  inode LONG,
-  -- 0 for the first buffer with this inode number, then 1, 2, ...
-  generation LONG,
-  -- Inode and generation, as in \`1234.0\`: the same text, and so the same
-  -- colour, on each slice of the buffer (\`correlation_id\`).
-  key STRING,
-  -- The last name that it had (DMA_BUF_SET_NAME); NULL when it had none.
-  name STRING,
-  -- True where the name comes from a text in which it is ambiguous.
-  name_is_doubtful BOOL,
-  -- The heap or driver; NULL when not known.
-  exporter STRING,
-  -- Size in bytes; NULL when not known.
-  size LONG,
-  -- The most processes that held it at one time.
-  max_holders LONG,
-  -- How many holdings there were of it, see \`dmabuf_holding\`.
-  holdings LONG,
-  -- Descriptors in all processes as it was first seen.
-  fd_refs LONG,
-  -- Mappings in all processes as it was first seen.
-  map_refs LONG,
-  -- References that no process explains, as it was first seen; NULL when not
-  -- known.
-  kernel_refs LONG,
-  -- True when it began because it could not be seen before (the first sample,
-  -- say): when it was really made is not known.
-  began_unseen BOOL,
-  -- True when it ended because it could not be seen any more: it may still be
-  -- there.
-  ended_unseen BOOL,
-  -- Alias for \`slice.track_id\` of the lifetime; NULL where there is none.
-  track_id JOINID(track.id),
-  -- Line of the \`Buffers\` track, 0 is the uppermost.
-  depth LONG,
-  -- Alias for \`slice.id\` of the lifetime; NULL where there is none.
-  slice_id JOINID(slice.id),
-  -- Alias for \`slice.arg_set_id\` of the lifetime.
-  arg_set_id ARGSETID,
-  -- Alias for \`track.machine_id\`.
-  machine_id LONG
-)
+-- What \`dmabuf_buffer\` shows, but for what is read from the arguments as
+-- needed.
+CREATE PERFETTO TABLE _dmabuf_buffer
 AS
 WITH
   _life AS (
@@ -507,23 +452,15 @@ SELECT
   l.generation,
   l.inode || '.' || l.generation AS key,
   ifnull(n.name, extract_arg(l.any_arg_set_id, 'dma_buf.name')) AS name,
-  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.name_doubtful'), 0)
-    AS name_is_doubtful,
   extract_arg(l.any_arg_set_id, 'dma_buf.exporter') AS exporter,
   ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.size'), h.size) AS size,
   ifnull(h.max_holders, 0) AS max_holders,
   ifnull(h.holdings, 0) AS holdings,
-  extract_arg(l.arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
-  extract_arg(l.arg_set_id, 'dma_buf.map_refs') AS map_refs,
-  extract_arg(l.any_arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
-  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.began_unseen'), 0)
-    AS began_unseen,
-  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.ended_unseen'), 0)
-    AS ended_unseen,
   l.track_id,
   l.depth,
   l.slice_id,
   l.arg_set_id,
+  l.any_arg_set_id,
   l.machine_id
 FROM _life AS l
 LEFT JOIN _held AS h
@@ -533,11 +470,145 @@ LEFT JOIN _last_name AS n
 ORDER BY
   l.id;
 
-CREATE PERFETTO INDEX _dmabuf_buffer_by_inode ON dmabuf_buffer(inode);
+CREATE PERFETTO INDEX _dmabuf_buffer_by_inode ON _dmabuf_buffer(inode);
+
+-- Buffers: one row for each life of one, from the first sample that saw it to
+-- the first that did not.
+CREATE PERFETTO VIEW dmabuf_buffer(
+  -- Unique id: that of the slice of its lifetime (or, where the trace holds no
+  -- such slice, of its first holding).
+  id ID(slice.id),
+  -- The first sample that saw it.
+  ts TIMESTAMP,
+  -- Until the first sample that did not see it; -1 while it is there at the
+  -- end.
+  dur DURATION,
+  -- \`ts + dur\`, or the end of the trace where it is still there.
+  end_ts TIMESTAMP,
+  -- True when it was still there when the recording ended.
+  is_open BOOL,
+  -- Inode number of the dma-buf.
+  inode LONG,
+  -- 0 for the first buffer with this inode number, then 1, 2, ...
+  generation LONG,
+  -- Inode and generation, as in \`1234.0\`: the same text, and so the same
+  -- colour, on each slice of the buffer (\`correlation_id\`).
+  key STRING,
+  -- The last name that it had (DMA_BUF_SET_NAME); NULL when it had none.
+  name STRING,
+  -- True where the name comes from a text in which it is ambiguous.
+  name_is_doubtful BOOL,
+  -- The heap or driver; NULL when not known.
+  exporter STRING,
+  -- Size in bytes; NULL when not known.
+  size LONG,
+  -- The most processes that held it at one time.
+  max_holders LONG,
+  -- How many holdings there were of it, see \`dmabuf_holding\`.
+  holdings LONG,
+  -- Descriptors in all processes as it was first seen.
+  fd_refs LONG,
+  -- Mappings in all processes as it was first seen.
+  map_refs LONG,
+  -- References that no process explains, as it was first seen; NULL when not
+  -- known.
+  kernel_refs LONG,
+  -- True when it began because it could not be seen before (the first sample,
+  -- say): when it was really made is not known.
+  began_unseen BOOL,
+  -- True when it ended because it could not be seen any more: it may still be
+  -- there.
+  ended_unseen BOOL,
+  -- Alias for \`slice.track_id\` of the lifetime; NULL where there is none.
+  track_id JOINID(track.id),
+  -- Line of the \`Buffers\` track, 0 is the uppermost.
+  depth LONG,
+  -- Alias for \`slice.id\` of the lifetime; NULL where there is none.
+  slice_id JOINID(slice.id),
+  -- Alias for \`slice.arg_set_id\` of the lifetime.
+  arg_set_id ARGSETID,
+  -- Alias for \`track.machine_id\`.
+  machine_id LONG
+)
+AS
+SELECT
+  id,
+  ts,
+  dur,
+  end_ts,
+  is_open,
+  inode,
+  generation,
+  key,
+  name,
+  ifnull(extract_arg(any_arg_set_id, 'dma_buf.name_doubtful'), 0)
+    AS name_is_doubtful,
+  exporter,
+  size,
+  max_holders,
+  holdings,
+  extract_arg(arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(any_arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  ifnull(extract_arg(any_arg_set_id, 'dma_buf.began_unseen'), 0)
+    AS began_unseen,
+  ifnull(extract_arg(any_arg_set_id, 'dma_buf.ended_unseen'), 0)
+    AS ended_unseen,
+  track_id,
+  depth,
+  slice_id,
+  arg_set_id,
+  machine_id
+FROM _dmabuf_buffer;
+
+-- What \`dmabuf_holding\` shows, but for what is read from the arguments as
+-- needed.
+CREATE PERFETTO TABLE _dmabuf_holding
+AS
+WITH
+  _buffer AS MATERIALIZED (
+    SELECT id, key, name, exporter, size
+    FROM _dmabuf_buffer
+  ),
+  _process AS MATERIALIZED (
+    SELECT upid, pid, name
+    FROM process
+  )
+SELECT
+  s.id,
+  s.ts,
+  s.dur,
+  iif(s.dur = -1, (SELECT end_ts FROM trace_bounds), s.ts + s.dur) AS end_ts,
+  s.dur = -1 AS is_open,
+  s.upid,
+  p.pid,
+  p.name AS process_name,
+  b.id AS buffer_id,
+  s.inode,
+  b.key,
+  b.name,
+  b.exporter,
+  b.size,
+  s.track_id,
+  s.depth,
+  s.arg_set_id
+FROM _dmabuf_held_slice AS s
+LEFT JOIN _dmabuf_held_orphan AS o
+  ON o.id = s.id
+JOIN _buffer AS b
+  ON b.id = ifnull(s.lifetime_id, o.buffer_id)
+JOIN _process AS p
+  ON p.upid = s.upid
+ORDER BY
+  s.id;
+
+CREATE PERFETTO INDEX _dmabuf_holding_by_upid ON _dmabuf_holding(upid);
+
+CREATE PERFETTO INDEX _dmabuf_holding_by_buffer ON _dmabuf_holding(buffer_id);
 
 -- Holdings: one row for each time that a process holds a buffer, by descriptors
 -- or only by mappings.
-CREATE PERFETTO TABLE dmabuf_holding(
+CREATE PERFETTO VIEW dmabuf_holding(
   -- Alias for \`slice.id\`.
   id ID(slice.id),
   -- The first sample that saw the process hold the buffer.
@@ -594,53 +665,32 @@ CREATE PERFETTO TABLE dmabuf_holding(
   arg_set_id ARGSETID
 )
 AS
-WITH
-  _buffer AS MATERIALIZED (
-    SELECT id, key, name, exporter, size
-    FROM dmabuf_buffer
-  ),
-  _process AS MATERIALIZED (
-    SELECT upid, pid, name
-    FROM process
-  )
 SELECT
-  s.id,
-  s.ts,
-  s.dur,
-  iif(s.dur = -1, (SELECT end_ts FROM trace_bounds), s.ts + s.dur) AS end_ts,
-  s.dur = -1 AS is_open,
-  s.upid,
-  p.pid,
-  p.name AS process_name,
-  b.id AS buffer_id,
-  s.inode,
-  b.key,
-  b.name,
-  b.exporter,
-  b.size,
-  extract_arg(s.arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
-  extract_arg(s.arg_set_id, 'dma_buf.map_refs') AS map_refs,
-  extract_arg(s.arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
-  extract_arg(s.arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
-  extract_arg(s.arg_set_id, 'dma_buf.holders') AS holders,
-  ifnull(extract_arg(s.arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
-  ifnull(extract_arg(s.arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
-  s.track_id,
-  s.depth,
-  s.arg_set_id
-FROM _dmabuf_held_slice AS s
-LEFT JOIN _dmabuf_held_orphan AS o
-  ON o.id = s.id
-JOIN _buffer AS b
-  ON b.id = ifnull(s.lifetime_id, o.buffer_id)
-JOIN _process AS p
-  ON p.upid = s.upid
-ORDER BY
-  s.id;
-
-CREATE PERFETTO INDEX _dmabuf_holding_by_upid ON dmabuf_holding(upid);
-
-CREATE PERFETTO INDEX _dmabuf_holding_by_buffer ON dmabuf_holding(buffer_id);
+  id,
+  ts,
+  dur,
+  end_ts,
+  is_open,
+  upid,
+  pid,
+  process_name,
+  buffer_id,
+  inode,
+  key,
+  name,
+  exporter,
+  size,
+  extract_arg(arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
+  extract_arg(arg_set_id, 'dma_buf.map_refs') AS map_refs,
+  extract_arg(arg_set_id, 'dma_buf.mapped_bytes') AS mapped_bytes,
+  extract_arg(arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
+  extract_arg(arg_set_id, 'dma_buf.holders') AS holders,
+  ifnull(extract_arg(arg_set_id, 'dma_buf.began_unseen'), 0) AS began_unseen,
+  ifnull(extract_arg(arg_set_id, 'dma_buf.ended_unseen'), 0) AS ended_unseen,
+  track_id,
+  depth,
+  arg_set_id
+FROM _dmabuf_holding;
 
 -- Processes that hold or held dma-bufs, or of which a counter is there.
 CREATE PERFETTO TABLE dmabuf_process(
@@ -671,7 +721,7 @@ WITH
       NULL AS pss,
       NULL AS rss,
       NULL AS dmabuf_rss
-    FROM dmabuf_holding
+    FROM _dmabuf_holding
     GROUP BY
       upid
     UNION ALL
@@ -730,9 +780,9 @@ SELECT
   b.ts,
   b.ts - a.ts AS after
 FROM flow AS f
-JOIN dmabuf_holding AS a
+JOIN _dmabuf_holding AS a
   ON a.id = f.slice_out
-JOIN dmabuf_holding AS b
+JOIN _dmabuf_holding AS b
   ON b.id = f.slice_in
 ORDER BY
   f.id;
@@ -809,10 +859,16 @@ WITH
     WHERE
       size > 0
   ),
-  _seen AS (
+  -- Materialized, so that SQLite makes an index of its own: a look-up in that
+  -- is many times as fast as one in a Perfetto table.
+  _buffer AS MATERIALIZED (
+    SELECT id, ts, inode, machine_id
+    FROM dmabuf_buffer
+  ),
+  _seen AS MATERIALIZED (
     SELECT a.id, min(b.id) AS buffer_id
     FROM _allocation AS a
-    JOIN dmabuf_buffer AS b
+    JOIN _buffer AS b
       ON b.inode = a.inode
       AND b.machine_id IS a.machine_id
     WHERE
@@ -878,39 +934,89 @@ CREATE PERFETTO TABLE dmabuf_alloc_event(
 )
 AS
 WITH
+  _buffer AS MATERIALIZED (
+    SELECT
+      id,
+      ts,
+      end_ts,
+      is_open,
+      inode,
+      exporter,
+      began_unseen,
+      ended_unseen,
+      machine_id
+    FROM dmabuf_buffer
+  ),
+  _freed AS MATERIALIZED (
+    SELECT inode, end_ts, buffer_id
+    FROM dmabuf_heap_allocation
+    WHERE
+      NOT is_open
+  ),
+  _export AS (
+    SELECT
+      f.id,
+      f.ts,
+      f.utid,
+      t.machine_id,
+      extract_arg(f.arg_set_id, 'ino') AS inode,
+      extract_arg(f.arg_set_id, 'size') AS size,
+      extract_arg(f.arg_set_id, 'exp_name') AS exporter
+    FROM ftrace_event AS f
+    JOIN thread AS t USING (utid)
+    WHERE
+      f.name = 'dma_buf_export'
+  ),
+  _seen AS MATERIALIZED (
+    SELECT e.id, min(b.id) AS buffer_id
+    FROM _export AS e
+    JOIN _buffer AS b
+      ON b.inode = e.inode
+      AND b.machine_id IS e.machine_id
+      AND b.ts >= e.ts
+    GROUP BY
+      e.id
+  ),
   _event AS (
     SELECT
+      ts,
+      'alloc' AS kind,
+      inode,
+      size,
+      NULL AS exporter,
+      utid,
+      'dma_heap_stat' AS source,
+      buffer_id
+    FROM dmabuf_heap_allocation
+    UNION ALL
+    SELECT
       e.ts,
-      iif(e.size > 0, 'alloc', 'free') AS kind,
+      'free' AS kind,
       e.inode,
-      abs(e.size) AS size,
+      -e.size AS size,
       NULL AS exporter,
       e.utid,
       'dma_heap_stat' AS source,
-      a.buffer_id
+      f.buffer_id
     FROM _dmabuf_heap_event AS e
-    LEFT JOIN dmabuf_heap_allocation AS a
-      ON a.inode = e.inode
-      AND iif(e.size > 0, a.id = e.id, NOT a.is_open AND a.end_ts = e.ts)
+    LEFT JOIN _freed AS f
+      ON f.inode = e.inode
+      AND f.end_ts = e.ts
+    WHERE
+      e.size < 0
     UNION ALL
     SELECT
-      f.ts,
+      e.ts,
       'alloc' AS kind,
-      extract_arg(f.arg_set_id, 'ino') AS inode,
-      extract_arg(f.arg_set_id, 'size') AS size,
-      extract_arg(f.arg_set_id, 'exp_name') AS exporter,
-      f.utid,
+      e.inode,
+      e.size,
+      e.exporter,
+      e.utid,
       'dma_buf_export' AS source,
-      (
-        SELECT min(b.id)
-        FROM dmabuf_buffer AS b
-        WHERE
-          b.inode = extract_arg(f.arg_set_id, 'ino')
-          AND b.ts >= f.ts
-      ) AS buffer_id
-    FROM ftrace_event AS f
-    WHERE
-      f.name = 'dma_buf_export'
+      s.buffer_id
+    FROM _export AS e
+    LEFT JOIN _seen AS s
+      ON s.id = e.id
   )
 SELECT
   row_number() OVER (ORDER BY e.ts, e.inode) AS id,
@@ -931,7 +1037,7 @@ SELECT
       THEN b.end_ts - e.ts
   END AS seen_after
 FROM _event AS e
-LEFT JOIN dmabuf_buffer AS b
+LEFT JOIN _buffer AS b
   ON b.id = e.buffer_id
 LEFT JOIN thread AS t
   ON t.utid = e.utid
@@ -1744,9 +1850,9 @@ ORDER BY
 INCLUDE PERFETTO MODULE org.kernel.dmabuf.buffers;
 
 -- How many processes hold a buffer, over time: one row for each interval of its
--- life in which that number is the same.
+-- life in which it has the same holders.
 CREATE PERFETTO TABLE dmabuf_holder_interval(
-  -- When the number of holders became this.
+  -- When the holders became these.
   ts TIMESTAMP,
   -- How long it stayed so, at most until the end of the trace.
   dur DURATION,
@@ -2453,8 +2559,10 @@ CREATE PERFETTO TABLE dmabuf_trace_info(
   -- Perfetto's own, and not the copies that a recording makes for Perfetto's
   -- memory views.
   has_stock_dmabuf_rss BOOL,
-  -- True when there is anything about dma-bufs but \`dma_buf\` ftrace events,
-  -- which are in \`dmabuf_alloc_event\`.
+  -- True when the trace holds \`dma_buf_export\` ftrace events (kernel 7.0 and
+  -- newer): allocations of all exporters at their true time.
+  has_dma_buf_events BOOL,
+  -- True when there is any of these.
   has_any BOOL
 )
 AS
@@ -2486,7 +2594,9 @@ WITH
             WHERE
               kind = 'rss'
           )
-      ) AS has_stock_dmabuf_rss
+      ) AS has_stock_dmabuf_rss,
+      EXISTS(SELECT 1 FROM ftrace_event WHERE name = 'dma_buf_export')
+        AS has_dma_buf_events
   )
 SELECT
   e.has_recording,
@@ -2507,7 +2617,11 @@ SELECT
   e.has_dma_heap_stat,
   e.has_dmabuf_rss,
   e.has_stock_dmabuf_rss,
-  e.has_recording OR e.has_dma_heap_stat OR e.has_dmabuf_rss AS has_any
+  e.has_dma_buf_events,
+  e.has_recording
+    OR e.has_dma_heap_stat
+    OR e.has_dmabuf_rss
+    OR e.has_dma_buf_events AS has_any
 FROM _exists AS e;
 `,
   },

@@ -3,9 +3,9 @@
 INCLUDE PERFETTO MODULE org.kernel.dmabuf.buffers;
 
 -- How many processes hold a buffer, over time: one row for each interval of its
--- life in which that number is the same.
+-- life in which it has the same holders.
 CREATE PERFETTO TABLE dmabuf_holder_interval(
-  -- When the number of holders became this.
+  -- When the holders became these.
   ts TIMESTAMP,
   -- How long it stayed so, at most until the end of the trace.
   dur DURATION,

@@ -37,8 +37,10 @@ CREATE PERFETTO TABLE dmabuf_trace_info(
   -- Perfetto's own, and not the copies that a recording makes for Perfetto's
   -- memory views.
   has_stock_dmabuf_rss BOOL,
-  -- True when there is anything about dma-bufs but `dma_buf` ftrace events,
-  -- which are in `dmabuf_alloc_event`.
+  -- True when the trace holds `dma_buf_export` ftrace events (kernel 7.0 and
+  -- newer): allocations of all exporters at their true time.
+  has_dma_buf_events BOOL,
+  -- True when there is any of these.
   has_any BOOL
 )
 AS
@@ -70,7 +72,9 @@ WITH
             WHERE
               kind = 'rss'
           )
-      ) AS has_stock_dmabuf_rss
+      ) AS has_stock_dmabuf_rss,
+      EXISTS(SELECT 1 FROM ftrace_event WHERE name = 'dma_buf_export')
+        AS has_dma_buf_events
   )
 SELECT
   e.has_recording,
@@ -91,5 +95,9 @@ SELECT
   e.has_dma_heap_stat,
   e.has_dmabuf_rss,
   e.has_stock_dmabuf_rss,
-  e.has_recording OR e.has_dma_heap_stat OR e.has_dmabuf_rss AS has_any
+  e.has_dma_buf_events,
+  e.has_recording
+    OR e.has_dma_heap_stat
+    OR e.has_dmabuf_rss
+    OR e.has_dma_buf_events AS has_any
 FROM _exists AS e;
