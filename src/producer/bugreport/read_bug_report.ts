@@ -28,7 +28,12 @@ import {
   type SectionDamage,
   type SectionKind,
 } from './sections.js';
-import {findEntry, openZip, unreadable, type ZipReader} from './zip_reader.js';
+import {
+  extraEntryNames,
+  isSystemTrace,
+  mainEntryName,
+} from './report_entries.js';
+import {findEntry, openZip, unreadable} from './zip_reader.js';
 
 /** What a bug report tells of dma-bufs. */
 export interface BugReport {
@@ -94,7 +99,6 @@ export interface SystemTrace {
 
 /** Far more than dumpstate writes. */
 const MOST_TEXT_BYTES = 4 * 1024 ** 3;
-const MOST_NAME_BYTES = 4096;
 
 /**
  * Reads a bug report: the zip as it came from the device, the text out of it,
@@ -136,58 +140,6 @@ async function readZip(path: string): Promise<BugReport> {
   } finally {
     zip.close();
   }
-}
-
-/** main_entry.txt names the text; Android 5 and 6 did without it. */
-async function mainEntryName(zip: ZipReader): Promise<string> {
-  const pointer = findEntry(zip, 'main_entry.txt');
-  if (pointer !== undefined) {
-    const stream = await zip.read(pointer, MOST_NAME_BYTES);
-    const name = (await readAll(stream)).trim();
-    if (findEntry(zip, name) !== undefined) return name;
-    throw new BugReportError(
-      `${zip.path} has no ${quoteRaw(name)}, which its main_entry.txt names: ` +
-        'take the bug report again',
-    );
-  }
-  const texts = new Set(
-    zip.entries
-      .map(({name}) => name)
-      .filter((name) => /^bugreport[^/]*\.txt$/.test(name)),
-  );
-  const [name] = texts;
-  if (texts.size === 1 && name !== undefined) return name;
-  const inner = zip.entries.find(({name: entry}) =>
-    /bugreport[^/]*\.zip$/.test(entry),
-  );
-  throw new BugReportError(
-    texts.size > 1
-      ? `${zip.path} has ${texts.size} bug reports in it: unpack it and give ` +
-          'one of them'
-      : inner === undefined
-        ? `${zip.path} is no bug report: there is no bugreport-*.txt in it`
-        : `${zip.path} has the bug report ${quoteRaw(inner.name)} in it: ` +
-          'unpack it and give that one',
-  );
-}
-
-/** The vendor's part, and the kernel's list where it was copied. */
-function extraEntryNames({entries}: ZipReader): string[] {
-  const names = entries
-    .map(({name}) => name)
-    .filter(
-      (name) =>
-        name === 'dumpstate_board.txt' ||
-        /^FS\/.*\/dma_?buf\/bufinfo$/.test(name),
-    );
-  return [...new Set(names)];
-}
-
-/** Where dumpstate puts traces of a tracing session that was under way. */
-function isSystemTrace(name: string): boolean {
-  return /^FS\/data\/misc\/perfetto-traces\/.*\.(?:pftrace|perfetto-trace)$/.test(
-    name,
-  );
 }
 
 async function readText(
@@ -508,12 +460,4 @@ function checkText(what: string, start: Uint8Array): void {
                 ? 'is no text: give a bug report'
                 : undefined;
   if (is !== undefined) throw new BugReportError(`${what} ${is}`);
-}
-
-async function readAll(stream: Readable): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('latin1');
 }

@@ -37,7 +37,10 @@ export function stateOf(
   problems: readonly string[],
 ): ReportState | undefined {
   const dumps = textsOf(sections, 'dmabuf_dump').map(parseDmabufDump);
-  const lists = textsOf(sections, 'bufinfo').map(parseBufinfo);
+  // dumpstate puts a blank line behind a file.
+  const lists = textsOf(sections, 'bufinfo').map((text) =>
+    parseBufinfo(withoutBlankEnd(text)),
+  );
   const useful = dumps.filter(({forms}) => forms.size > 0);
   const bufinfo = lists.find(({columns}) => columns.includes('ino'));
   const allProblems = [
@@ -91,6 +94,12 @@ function textsOf(
   const all = sections.filter((section) => section.kind === kind);
   const named = all.filter(({isByLooks}) => !isByLooks);
   return (named.length > 0 ? named : all).map(({text}) => text);
+}
+
+function withoutBlankEnd(text: RawText): RawText {
+  let end = text.length;
+  while (end > 1 && text[end - 1] === '\n' && text[end - 2] === '\n') end--;
+  return text.slice(0, end);
 }
 
 function hasAllHolders(

@@ -16,7 +16,11 @@ export interface RawMember {
 }
 
 /** Writes a zip that says of its members whatever it is told to. */
-export function rawZip(path: string, members: readonly RawMember[]): string {
+export function rawZip(
+  path: string,
+  members: readonly RawMember[],
+  comment = '',
+): string {
   const pieces: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
@@ -55,6 +59,8 @@ export function rawZip(path: string, members: readonly RawMember[]): string {
   end.writeUInt16LE(members.length, 10);
   end.writeUInt32LE(entries.length, 12);
   end.writeUInt32LE(offset, 16);
-  writeFileSync(path, Buffer.concat([...pieces, entries, end]));
+  end.writeUInt16LE(comment.length, 20);
+  const tail = Buffer.from(comment, 'latin1');
+  writeFileSync(path, Buffer.concat([...pieces, entries, end, tail]));
   return path;
 }
