@@ -44,19 +44,44 @@ const ROOT_COUNTERS = [
   trackName.bufferCount,
 ];
 
+/** Processes whose PSS is shown at once. */
+const PROCESSES_SHOWN = 5;
+
 /** Puts our tracks where they are seen. */
 export function startupCommands(): readonly StartupCommand[] {
   const roots = anyOf([trackName.root, trackName.simulatedRoot]);
   const counters = anyOf(ROOT_COUNTERS);
   const exporters = `${escape(EXPORTER_PREFIX)}.*`;
   return [
-    pin(`(^| > )${roots} > (${counters}|${exporters})$`, 'path'),
-    pin(`^${escape(trackName.pss)}$`, 'name'),
+    pin(`(^| > )${roots} > (${counters}|${exporters})$`),
+    {
+      // The pinned copy of a process's track would not say which process.
+      id: 'dev.perfetto.AddDebugCounterTrackWithPivot',
+      args: [pssOfBiggest(PROCESSES_SHOWN), 'process', trackName.pss],
+    },
   ];
 }
 
-function pin(pattern: string, of: 'name' | 'path'): StartupCommand {
-  return {id: 'dev.perfetto.PinTracksByRegex', args: [pattern, of]};
+/** SQL for the PSS of the processes that had the most at any time. */
+function pssOfBiggest(limit: number): string {
+  const named = `t.name = '${trackName.pss}'`;
+  // Without the folders of its program, as the UI names processes too.
+  const program =
+    "replace(p.name, rtrim(p.name, replace(p.name, '/', '')), '')";
+  return (
+    `SELECT c.ts, c.value, ${program} || ' ' || p.pid AS process ` +
+    'FROM counter c ' +
+    'JOIN process_counter_track t ON c.track_id = t.id ' +
+    'JOIN process p USING (upid) ' +
+    'WHERE t.id IN (SELECT t.id FROM counter c ' +
+    `JOIN process_counter_track t ON c.track_id = t.id WHERE ${named} ` +
+    `GROUP BY t.id ORDER BY max(c.value) DESC LIMIT ${limit})`
+  );
+}
+
+/** @param pattern of the names from the root on, joined by ` > `. */
+function pin(pattern: string): StartupCommand {
+  return {id: 'dev.perfetto.PinTracksByRegex', args: [pattern, 'path']};
 }
 
 function anyOf(names: readonly string[]): string {

@@ -8,6 +8,12 @@ import {
   PERFETTO_UI,
 } from '../../../src/producer/open/index.js';
 import {startupCommands} from '../../../src/producer/open/link.js';
+import {
+  hasTraceProcessor,
+  openTrace,
+  type Row,
+} from '../../trace_processor/index.js';
+import {record, Scene} from '../trace/scene.js';
 
 const FILE = 'http://127.0.0.1:9001/c2VjcmV0/a%20b.pftrace';
 
@@ -19,11 +25,12 @@ function routeOf(link: string): URLSearchParams {
 
 /** As dev.perfetto.TracklUtils matches tracks; the path is joined by ` > `. */
 function pinned(path: readonly string[]): boolean {
-  return startupCommands().some(({args: [pattern = '', of]}) =>
-    new RegExp(pattern).test(
-      of === 'path' ? path.join(' > ') : (path.at(-1) ?? ''),
-    ),
-  );
+  return startupCommands()
+    .filter(({id}) => id === 'dev.perfetto.PinTracksByRegex')
+    .some(({args: [pattern = '', of]}) => {
+      expect(of).toBe('path');
+      return new RegExp(pattern).test(path.join(' > '));
+    });
 }
 
 describe('the link', () => {
@@ -45,9 +52,11 @@ describe('the link', () => {
   test('has only commands that may stand in an address, and only text', () => {
     for (const {id, args} of startupCommands()) {
       // ui/src/core/startup_command_allowlist.ts.
-      expect(id).toBe('dev.perfetto.PinTracksByRegex');
+      expect([
+        'dev.perfetto.PinTracksByRegex',
+        'dev.perfetto.AddDebugCounterTrackWithPivot',
+      ]).toContain(id);
       expect(args.every((arg) => typeof arg === 'string')).toBe(true);
-      expect(['name', 'path']).toContain(args[1]);
     }
   });
 });
@@ -63,7 +72,7 @@ describe('pinned are', () => {
     [['DMA-BUF', 'Buffer count'], true],
     [['DMA-BUF', 'Exporter: system'], true],
     [['Some group', 'DMA-BUF', 'Total'], true],
-    [['com.example 12', 'dma-buf PSS'], true],
+    [['com.example 12', 'dma-buf PSS'], false],
     [['com.example 12', 'dma-buf RSS'], false],
     [['com.example 12', 'dma-buf buffers'], false],
     [['DMA-BUF'], false],
@@ -74,6 +83,42 @@ describe('pinned are', () => {
     [['DMA-BUF', 'Total', 'more'], false],
   ])('%o: %s', (path, isPinned) => {
     expect(pinned(path)).toBe(isPinned);
+  });
+});
+
+describe.runIf(await hasTraceProcessor())('the processes shown', () => {
+  const sql = startupCommands().at(-1)?.args[0] ?? '';
+
+  async function shown(...parts: Uint8Array[]): Promise<Row[]> {
+    const db = await openTrace(Buffer.concat(parts));
+    try {
+      return await db.query(`SELECT * FROM (${sql}) ORDER BY process, ts`);
+    } finally {
+      db.close();
+    }
+  }
+
+  test('are those that had the most, each with its name', async () => {
+    const scene = new Scene();
+    for (let pid = 1; pid <= 7; pid++) {
+      const inode = BigInt(pid);
+      scene.start(pid, {name: pid === 7 ? '/system/bin/seven' : `p${pid}`});
+      scene.alloc(inode, {sizeBytes: inode * 4096n});
+      scene.hold(pid, inode);
+    }
+    scene.sample();
+    const rows = await shown(...record(scene.snapshots));
+    expect(rows.map(({process, value}) => [process, value])).toEqual([
+      ['p3 3', 3 * 4096],
+      ['p4 4', 4 * 4096],
+      ['p5 5', 5 * 4096],
+      ['p6 6', 6 * 4096],
+      ['seven 7', 7 * 4096],
+    ]);
+  });
+
+  test('are none in a trace of somebody else', async () => {
+    expect(await shown(Uint8Array.of(0x0a, 2, 0x50, 1))).toEqual([]);
   });
 });
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type {Command} from 'commander';
+import {InvalidArgumentError, Option, type Command} from 'commander';
 import {
   linkTo,
+  OpenError,
   openUiFile,
   parseUi,
   PERFETTO_UI,
   UI_PORT,
+  type Ui,
   type UiFile,
 } from '../../open/index.js';
 import type {Context} from '../effects.js';
@@ -15,7 +17,7 @@ import {oneLine} from '../output/terminal.js';
 import {formatBytes} from '../output/units.js';
 
 export interface OpenFlags {
-  readonly origin: string;
+  readonly origin: Ui;
   /** False: --no-browser. */
   readonly browser: boolean;
 }
@@ -33,13 +35,26 @@ export function openCommand(command: Command): Command {
   return command
     .description('Show a file in the Perfetto UI, with our tracks pinned.')
     .argument('<file>', 'a trace, an archive or a bug report')
-    .option(
-      '--origin <address>',
-      'another UI than the public one, such as http://localhost:10000',
-      PERFETTO_UI,
+    .addOption(
+      new Option(
+        '--origin <address>',
+        'another UI than the public one, such as http://localhost:10000',
+      )
+        .argParser(uiAt)
+        .default(parseUi(PERFETTO_UI), PERFETTO_UI),
     )
     .option('--no-browser', 'only print the link')
     .addHelpText('after', HELP);
+}
+
+/** @throws InvalidArgumentError */
+function uiAt(address: string): Ui {
+  try {
+    return parseUi(address);
+  } catch (error) {
+    if (!(error instanceof OpenError)) throw error;
+    throw new InvalidArgumentError(error.message);
+  }
 }
 
 /** @throws OpenError, CliError */
@@ -49,7 +64,7 @@ export async function runOpen(
   flags: OpenFlags,
 ): Promise<ExitCode> {
   const {io, console, effects} = context;
-  const ui = parseUi(flags.origin);
+  const {origin: ui, browser} = flags;
   const file = await openUiFile(path);
   const interrupts = new Interrupts(io);
   try {
@@ -58,7 +73,7 @@ export async function runOpen(
       const link = linkTo(ui, served.url);
       await announce(context, file, ui.origin);
       await console.out.line(link);
-      if (flags.browser) startBrowser(context, link);
+      if (browser) startBrowser(context, link);
       await interrupts.unlessInterrupted(served.fetched);
       await console.err.line('It has been fetched.');
       return exitCode.done;
