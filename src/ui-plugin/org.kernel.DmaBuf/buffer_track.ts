@@ -3,7 +3,6 @@
 import m from 'mithril';
 import {getColorForSlice} from '../../components/colorizer';
 import {SliceTrack} from '../../components/tracks/slice_track';
-import type {Trace} from '../../public/trace';
 import {SLICE_TRACK_KIND} from '../../public/track_kinds';
 import {SourceDataset} from '../../trace_processor/dataset';
 import {
@@ -14,7 +13,9 @@ import {
   STR_NULL,
 } from '../../trace_processor/query_result';
 import {BufferDetailsPanel} from './buffer_details_panel';
+import {bufferTitle} from './buffer_title';
 import {formatBytes} from './format';
+import type {Session} from './session';
 
 /** Kind of the tracks whose selection opens the area tab. */
 export const DMABUF_TRACK_KIND = 'DmaBufTrack';
@@ -31,9 +32,10 @@ export interface BufferTrackAttrs {
 
 /** Registers a track of buffers; where it goes in the tree is the caller's. */
 export function registerBufferTrack(
-  trace: Trace,
+  session: Session,
   {uri, table, trackIds, description, upid}: BufferTrackAttrs,
 ): void {
+  const {trace} = session;
   const dataset = new SourceDataset({
     src: table,
     schema: {
@@ -63,7 +65,7 @@ export function registerBufferTrack(
       m('', `${bufferTitle(row)}, ${formatBytes(row.size ?? undefined)}`),
     // One buffer has one colour wherever it is held.
     colorizer: ({key}) => bufferColor(key),
-    detailsPanel: ({id}) => new BufferDetailsPanel(trace, id),
+    detailsPanel: ({id}) => new BufferDetailsPanel(session, id),
   });
   trace.tracks.registerTrack({
     uri,
@@ -71,17 +73,6 @@ export function registerBufferTrack(
     description,
     tags: {kinds: [SLICE_TRACK_KIND, DMABUF_TRACK_KIND], trackIds, upid},
   });
-}
-
-/** As the slices themselves are named: name, else exporter, and inode. */
-export function bufferTitle(buffer: {
-  readonly name: string | null | undefined;
-  readonly exporter: string | null | undefined;
-  readonly inode: bigint;
-}): string {
-  const {name, exporter, inode} = buffer;
-  const label = name !== '' ? (name ?? exporter) : exporter;
-  return `${label ?? 'dma-buf'} ${inode}`;
 }
 
 /** @param key inode and generation, which are digits: none may be cut off. */

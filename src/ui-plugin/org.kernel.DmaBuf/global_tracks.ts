@@ -14,18 +14,21 @@ import {
   STR_NULL,
 } from '../../trace_processor/query_result';
 import {DMABUF_TRACK_KIND, registerBufferTrack} from './buffer_track';
+import {addNameCounters} from './name_counters';
+import {COVERAGE_GAPS_URI, lifetimesUri} from './navigation';
 import {groupNodes, replaceNode, type Placement} from './placement';
 import {queryRows} from './rows';
-
-const URI_PREFIX = '/org.kernel.DmaBuf';
+import type {Session} from './session';
 
 /** Puts exporters into a group and our tracks in place of the stock ones. */
 export async function addGlobalTracks(
-  trace: Trace,
+  session: Session,
   placement: Placement,
 ): Promise<void> {
+  const {trace} = session;
   await groupExporters(trace, placement);
-  await addLifetimes(trace, placement);
+  await addLifetimes(session, placement);
+  await addNameCounters(trace, placement);
   await addCoverageGaps(trace, placement);
 }
 
@@ -49,7 +52,11 @@ async function groupExporters(
   }
 }
 
-async function addLifetimes(trace: Trace, placement: Placement): Promise<void> {
+async function addLifetimes(
+  session: Session,
+  placement: Placement,
+): Promise<void> {
+  const {trace} = session;
   const lines = await queryRows(
     trace.engine,
     `SELECT DISTINCT track_id, ifnull(machine_id, 0) AS machine_id
@@ -59,10 +66,10 @@ async function addLifetimes(trace: Trace, placement: Placement): Promise<void> {
     {track_id: NUM, machine_id: NUM},
   );
   for (const group of groupBy(lines, (row) => row.machine_id)) {
-    const uri = `${URI_PREFIX}/machine_${group[0].machine_id}/buffers`;
+    const uri = lifetimesUri(group[0].machine_id);
     const stock = placement.find(group[0].track_id);
     if (stock === undefined) continue;
-    registerBufferTrack(trace, {
+    registerBufferTrack(session, {
       uri,
       table: 'dmabuf_buffer',
       trackIds: group.map((row) => row.track_id),
@@ -94,7 +101,7 @@ async function addCoverageGaps(
   const node = placement.find(samples ?? undefined);
   if (node?.parent === undefined || gaps === 0) return;
 
-  const uri = `${URI_PREFIX}/coverage_gaps`;
+  const uri = COVERAGE_GAPS_URI;
   const dataset = new SourceDataset({
     src: 'dmabuf_coverage_gap',
     schema: {id: NUM, ts: LONG, dur: LONG, kind: STR, detail: STR_NULL},

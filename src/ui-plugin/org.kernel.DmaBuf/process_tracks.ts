@@ -5,26 +5,25 @@ import {TrackNode} from '../../public/workspace';
 import {NUM, NUM_NULL} from '../../trace_processor/query_result';
 import ProcessThreadGroupsPlugin from '../dev.perfetto.ProcessThreadGroups';
 import {registerBufferTrack} from './buffer_track';
+import {holdingsUri} from './navigation';
 import {replaceNode, type Placement} from './placement';
 import {queryRows} from './rows';
-
-function trackUri(upid: number): string {
-  return `/process_${upid}/dma_buf_buffers`;
-}
+import type {Session} from './session';
 
 /** Puts our track of held buffers in place of the stock one of each process. */
 export async function addProcessTracks(
-  trace: Trace,
+  session: Session,
   placement: Placement,
 ): Promise<void> {
+  const {trace, contents} = session;
   const lines = await queryLines(trace);
   const groups = trace.plugins.getPlugin(ProcessThreadGroupsPlugin);
   for (const [upid, trackIds] of lines) {
-    const uri = trackUri(upid);
+    const uri = holdingsUri(upid);
     const stock = placement.find(trackIds[0]);
     const parent = stock?.parent ?? groups.getGroupForProcess(upid);
     if (parent === undefined) continue;
-    registerBufferTrack(trace, {
+    registerBufferTrack(session, {
       uri,
       table: 'dmabuf_holding',
       trackIds,
@@ -36,6 +35,7 @@ export async function addProcessTracks(
     const node = new TrackNode({
       uri,
       name: 'dma-buf buffers',
+      chips: contents.isSimulated ? ['simulated'] : undefined,
       sortOrder: stock?.sortOrder,
     });
     if (stock === undefined) parent.addChildInOrder(node);

@@ -23,6 +23,8 @@ export interface TableAttrs<R> {
   readonly rows: ReadonlyArray<R>;
   /** Index of the column that is sorted by at first. */
   readonly sortBy: number;
+  /** Whether the smallest comes first at first. */
+  readonly isAscending?: boolean;
   /** Said in place of an empty table. */
   readonly emptyText: string;
 }
@@ -30,13 +32,22 @@ export interface TableAttrs<R> {
 /** How many rows are shown before asking for more. */
 const ROWS_PER_PAGE = 200;
 
+/** Rows in an order, and what that order came from. */
+interface Sorted<R> {
+  readonly of: ReadonlyArray<R>;
+  readonly sortBy: number;
+  readonly isDescending: boolean;
+  readonly rows: ReadonlyArray<R>;
+}
+
 type CopyState = 'idle' | 'copied' | 'failed';
 
 export class Table<R> implements m.ClassComponent<TableAttrs<R>> {
   private sortBy: number | undefined;
-  private isDescending = true;
+  private isDescending: boolean | undefined;
   private shownRows = ROWS_PER_PAGE;
   private copyState: CopyState = 'idle';
+  private sorted: Sorted<R> | undefined;
 
   view({attrs}: m.Vnode<TableAttrs<R>>): m.Children {
     const {columns, rows, emptyText} = attrs;
@@ -60,13 +71,14 @@ export class Table<R> implements m.ClassComponent<TableAttrs<R>> {
             ),
           ),
         ),
-        m(
-          'tfoot',
+        columns.some(({sum}) => sum !== undefined) &&
           m(
-            'tr',
-            columns.map((column) => renderSum(column, rows)),
+            'tfoot',
+            m(
+              'tr',
+              columns.map((column) => renderSum(column, rows)),
+            ),
           ),
-        ),
       ]),
       m('.pf-dmabuf-table__actions', [
         rows.length > this.shownRows &&
@@ -91,7 +103,8 @@ export class Table<R> implements m.ClassComponent<TableAttrs<R>> {
     const column = attrs.columns[index];
     if (column === undefined) return undefined;
     const isSorted = index === (this.sortBy ?? attrs.sortBy);
-    const direction = this.isDescending ? 'descending' : 'ascending';
+    const isDescending = this.descends(attrs);
+    const direction = isDescending ? 'descending' : 'ascending';
     return m(
       `th[aria-sort=${isSorted ? direction : 'none'}]`,
       {
@@ -100,25 +113,43 @@ export class Table<R> implements m.ClassComponent<TableAttrs<R>> {
       },
       m(
         'button.pf-dmabuf-table__sort',
-        {onclick: () => this.sortByColumn(index, isSorted)},
+        {
+          onclick: () => {
+            this.isDescending = isSorted ? !isDescending : true;
+            this.sortBy = index;
+          },
+        },
         column.title,
-        isSorted && (this.isDescending ? ' \u25be' : ' \u25b4'),
+        isSorted && (isDescending ? ' \u25be' : ' \u25b4'),
       ),
     );
   }
 
-  private sortByColumn(index: number, isSorted: boolean): void {
-    this.isDescending = isSorted ? !this.isDescending : true;
-    this.sortBy = index;
+  private descends({isAscending}: TableAttrs<R>): boolean {
+    return this.isDescending ?? isAscending !== true;
   }
 
-  private sort({columns, rows, sortBy}: TableAttrs<R>): ReadonlyArray<R> {
-    const column = columns[this.sortBy ?? sortBy];
+  /** Sorts when there is something new to sort: the UI draws very often. */
+  private sort(attrs: TableAttrs<R>): ReadonlyArray<R> {
+    const {columns, rows} = attrs;
+    const sortBy = this.sortBy ?? attrs.sortBy;
+    const isDescending = this.descends(attrs);
+    const {sorted} = this;
+    if (
+      sorted?.of === rows &&
+      sorted.sortBy === sortBy &&
+      sorted.isDescending === isDescending
+    ) {
+      return sorted.rows;
+    }
+    const column = columns[sortBy];
     if (column === undefined) return rows;
-    const sign = this.isDescending ? -1 : 1;
-    return [...rows].sort(
-      (a, b) => sign * compareCells(column.value(a), column.value(b)),
-    );
+    const sign = isDescending ? -1 : 1;
+    const compare = (a: R, b: R): number =>
+      sign * compareCells(column.value(a), column.value(b));
+    const result = [...rows].sort(compare);
+    this.sorted = {of: rows, sortBy, isDescending, rows: result};
+    return result;
   }
 
   private async copy(

@@ -13,6 +13,8 @@ export interface TraceContents {
   readonly hasDmaHeapStat: boolean;
   /** `mem.dmabuf_rss` that is not a recording's copy of its own RSS. */
   readonly hasStockDmabufRss: boolean;
+  /** Tracepoint of kernel 7.0 and newer. */
+  readonly hasDmaBufExport: boolean;
   readonly device: string | undefined;
   /** How the recording ended; undefined when it was cut short. */
   readonly ended: string | undefined;
@@ -44,6 +46,8 @@ export async function readTraceContents(
       is_simulated,
       has_dma_heap_stat,
       has_stock_dmabuf_rss,
+      EXISTS(SELECT 1 FROM ftrace_event WHERE name = 'dma_buf_export')
+        AS has_dma_buf_export,
       device,
       ended
     FROM dmabuf_trace_info`);
@@ -52,6 +56,7 @@ export async function readTraceContents(
     is_simulated: NUM,
     has_dma_heap_stat: NUM,
     has_stock_dmabuf_rss: NUM,
+    has_dma_buf_export: NUM,
     device: STR_NULL,
     ended: STR_NULL,
   });
@@ -60,6 +65,7 @@ export async function readTraceContents(
     isSimulated: row.is_simulated !== 0,
     hasDmaHeapStat: row.has_dma_heap_stat !== 0,
     hasStockDmabufRss: row.has_stock_dmabuf_rss !== 0,
+    hasDmaBufExport: row.has_dma_buf_export !== 0,
     device: row.device ?? undefined,
     ended: row.ended ?? undefined,
   };
