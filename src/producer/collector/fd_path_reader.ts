@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   EXACT_DIGITS,
+  NEWLINE,
   decimal,
   decimalNumber,
   detachedSlice,
 } from '../../core/formats/scan.js';
 import type {RawText} from '../../core/model/index.js';
-import {FdPathLine, eachLine, type FdPath} from './sections.js';
+import {FdPathLine, type FdPath} from './sections.js';
 
 /** A line about a descriptor, with its number. */
 export interface FdLine extends FdPath {
@@ -51,6 +52,7 @@ interface KnownTable {
 const NONE: readonly never[] = [];
 /** No inode: one with too many digits for a number. */
 const LONG = -1;
+const DIGIT_0 = 0x30;
 
 /**
  * Reads the answers of the steps `fds` and `tablefds` one after the other.
@@ -83,14 +85,23 @@ export class FdPathReader {
     const read = new Map<string, TableBuilder>();
     const {line} = this;
     let builder: TableBuilder | undefined;
-    const malformed = eachLine(body, (start, end) => {
-      if (!line.scan(body, start, end)) return false;
-      if (builder?.isAt(body, line) !== true) {
-        builder = this.builderAt(body, read);
+    let malformed = 0;
+    for (let at = 0; at < body.length;) {
+      const next = builder?.addNext(body, at) ?? -1;
+      if (next >= 0) {
+        at = next;
+        continue;
       }
-      builder.add(body, start, end, line);
-      return true;
-    });
+      let end = body.indexOf('\n', at);
+      if (end === -1) end = body.length;
+      if (line.scan(body, at, end)) {
+        builder = this.builderAt(body, read);
+        builder.add(body, at, end, line);
+      } else if (end > at) {
+        malformed++;
+      }
+      at = end + 1;
+    }
     const tables: FdTableLines[] = [];
     for (const builder of read.values()) {
       const {known, change} = builder.finish();
@@ -136,28 +147,88 @@ class TableBuilder {
   private lastFd = -1;
   private ascends = true;
 
+  /** What stands between inode and descriptor in all its lines. */
+  private readonly path: string;
+
   constructor(
     readonly pid: number,
     readonly table: string,
     private readonly known: KnownTable | undefined,
-  ) {}
+  ) {
+    this.path = `/proc/${pid}/${table}/`;
+  }
 
-  /** Whether a line is about this table. */
-  isAt(body: RawText, line: FdPathLine): boolean {
-    if (line.pid !== this.pid) return false;
-    const {table} = this;
-    return (
-      line.fd - line.rest === table.length + 1 &&
-      (table === 'fd' || body.startsWith(table, line.rest))
-    );
+  /**
+   * Adds the line that begins at `start` if it is one of this table, as nearly
+   * all are: in one pass, since a scan has some ten thousand of them.
+   *
+   * @returns where the next line begins; -1 when it is another line
+   */
+  addNext(body: RawText, start: number): number {
+    const {path} = this;
+    const {length} = body;
+    let at = start;
+    let inode = 0;
+    for (; at < length; at++) {
+      const digit = body.charCodeAt(at) - DIGIT_0;
+      if (!(digit >= 0 && digit <= 9)) break;
+      inode = inode * 10 + digit;
+    }
+    const inodeEnd = at;
+    if (at === start || at - start > EXACT_DIGITS) return -1;
+    if (at + path.length >= length) return -1;
+    for (let i = 0; i < path.length; i++, at++) {
+      if (body.charCodeAt(at) !== path.charCodeAt(i)) return -1;
+    }
+    const fdStart = at;
+    let fd = 0;
+    for (; at < length; at++) {
+      const digit = body.charCodeAt(at) - DIGIT_0;
+      if (!(digit >= 0 && digit <= 9)) break;
+      fd = fd * 10 + digit;
+    }
+    if (at === fdStart || at - fdStart > EXACT_DIGITS) return -1;
+    if (at < length && body.charCodeAt(at) !== NEWLINE) return -1;
+    if (!this.isNextKnown(fd, inode)) {
+      const rest = inodeEnd + path.length - this.table.length - 1;
+      this.note(body, fd, inode, undefined, rest, at);
+    }
+    return at + 1;
+  }
+
+  /** Whether it is just the known line that comes next; if so, takes it. */
+  private isNextKnown(fd: number, inode: number): boolean {
+    const {known, lines, next} = this;
+    if (lines !== undefined || known === undefined) return false;
+    const line = known.lines[next];
+    if (line?.fd !== fd || known.inodes[next] !== inode) return false;
+    if (fd <= this.lastFd) this.ascends = false;
+    this.lastFd = fd;
+    this.next++;
+    return true;
   }
 
   add(body: RawText, start: number, end: number, line: FdPathLine): void {
+    const {inodeEnd, rest} = line;
     const fd = decimalNumber(body, line.fd, end);
-    const inode =
-      line.inodeEnd - start > EXACT_DIGITS
-        ? LONG
-        : decimalNumber(body, start, line.inodeEnd);
+    if (inodeEnd - start > EXACT_DIGITS) {
+      this.note(body, fd, LONG, decimal(body, start, inodeEnd), rest, end);
+    } else {
+      const inode = decimalNumber(body, start, inodeEnd);
+      this.note(body, fd, inode, undefined, rest, end);
+    }
+  }
+
+  /** Compares a line with the known ones, and keeps it. */
+  private note(
+    body: RawText,
+    fd: number,
+    inode: number,
+    /** Where it is too long for a number. */
+    longInode: bigint | undefined,
+    rest: number,
+    end: number,
+  ): void {
     if (fd <= this.lastFd) this.ascends = false;
     this.lastFd = fd;
     const known = this.known?.lines ?? NONE;
@@ -169,9 +240,9 @@ class TableBuilder {
     }
     if (old?.fd === fd) {
       const isSame =
-        inode === LONG
-          ? old.inode === decimal(body, start, line.inodeEnd)
-          : this.known?.inodes[this.next] === inode;
+        longInode === undefined
+          ? this.known?.inodes[this.next] === inode
+          : old.inode === longInode;
       if (isSame) {
         this.lines?.push(old);
         if (this.lines !== undefined) this.inodes.push(inode);
@@ -183,10 +254,9 @@ class TableBuilder {
       this.next++;
     }
     const made: FdLine = {
-      inode:
-        inode === LONG ? decimal(body, start, line.inodeEnd) : BigInt(inode),
+      inode: longInode ?? BigInt(inode),
       pid: this.pid,
-      rest: detachedSlice(body, line.rest, end),
+      rest: detachedSlice(body, rest, end),
       fd,
     };
     this.branch().push(made);

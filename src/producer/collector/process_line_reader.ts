@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import {detachedSlice} from '../../core/formats/scan.js';
+import {NEWLINE, detachedSlice} from '../../core/formats/scan.js';
 import type {RawText} from '../../core/model/index.js';
 import {
-  eachLine,
   mappingAt,
   pathStatAt,
   pidAt,
@@ -56,8 +55,13 @@ interface KnownLines<T> extends ProcessItems<T> {
   readonly texts: readonly RawText[];
   /** What each of them was read as. */
   readonly parsed: readonly (T | 'other')[];
+  /** Number of the last reading that had the process, and its place there. */
+  reading: number;
+  place: number;
 }
 
+/** In place of a number of a reading: no reading may use it again. */
+const FORGOTTEN = Infinity;
 /** So many lines may have gone between two that are still there. */
 const LOOK_AHEAD = 8;
 
@@ -67,47 +71,124 @@ const LOOK_AHEAD = 8;
  */
 export class ProcessLineReader<T extends object> {
   private readonly known = new Map<number, KnownLines<T>>();
+  private order: readonly KnownLines<T>[] = [];
+  private readings = 0;
 
   constructor(private readonly form: ProcessLineForm<T>) {}
 
   /** Drops what is known of a process that is gone. */
   forget(pid: number): void {
+    const known = this.known.get(pid);
+    if (known === undefined) return;
+    known.reading = FORGOTTEN;
     this.known.delete(pid);
   }
 
   /** Drops what is known of all processes but these. */
   retain(pids: ReadonlySet<number>): void {
     if (this.known.size <= pids.size) return;
-    for (const pid of this.known.keys()) {
-      if (!pids.has(pid)) this.known.delete(pid);
-    }
+    for (const pid of this.known.keys()) if (!pids.has(pid)) this.forget(pid);
   }
 
   /** @returns processes in the answer's order, each once */
   read(body: RawText): {
-    readonly processes: ProcessItems<T>[];
+    readonly processes: readonly ProcessItems<T>[];
     readonly malformed: number;
   } {
-    const {form} = this;
-    const read = new Map<number, LinesBuilder<T>>();
+    const reading = ++this.readings;
+    const before = this.order;
+    const found = new Places(this.known, reading);
     let builder: LinesBuilder<T> | undefined;
-    const malformed = eachLine(body, (start, end) => {
-      // Of a line that is of another form it is some number, and not used.
-      const pid = pidAt(body, form.pathAt(body, start));
-      if (builder?.pid !== pid) {
-        builder = read.get(pid) ?? new LinesBuilder(pid, this.known.get(pid));
+    let malformed = 0;
+    /** Index in `before` of who comes next if all is as it was. */
+    let expected = 0;
+    for (let at = 0; at < body.length;) {
+      const known = before[expected];
+      if (known !== undefined && known.reading < reading) {
+        const next = afterLines(known.texts, body, at);
+        if (next >= 0) {
+          found.addKnown(known);
+          builder = undefined;
+          expected++;
+          at = next;
+          continue;
+        }
       }
-      if (!builder.add(body, start, end, form)) return false;
-      if (!read.has(pid)) read.set(pid, builder);
-      return true;
-    });
-    const processes: ProcessItems<T>[] = [];
-    for (const [pid, builder] of read) {
-      const lines = builder.finish();
-      this.known.set(pid, lines);
-      processes.push(lines);
+      let end = body.indexOf('\n', at);
+      if (end === -1) end = body.length;
+      if (end > at) {
+        // Of a line that is of another form it is some number, and not used.
+        const pid = pidAt(body, this.form.pathAt(body, at));
+        if (builder?.pid !== pid) builder = found.builderOf(pid);
+        if (!builder.add(body, at, end, this.form)) malformed++;
+        else expected = found.add(builder) ?? expected;
+      }
+      at = end + 1;
     }
-    return {processes, malformed};
+    this.order = found.finish();
+    return {processes: this.order, malformed};
+  }
+}
+
+/** The processes that a reading has found so far, in order. */
+class Places<T extends object> {
+  private readonly places: (KnownLines<T> | LinesBuilder<T>)[] = [];
+  /** Those that are not known. */
+  private readonly unknown = new Map<number, LinesBuilder<T>>();
+
+  constructor(
+    private readonly known: Map<number, KnownLines<T>>,
+    private readonly reading: number,
+  ) {}
+
+  /** A process all of whose known lines were met. */
+  addKnown(known: KnownLines<T>): void {
+    known.reading = this.reading;
+    known.place = this.places.length;
+    this.places.push(known);
+  }
+
+  builderOf(pid: number): LinesBuilder<T> {
+    const known = this.known.get(pid);
+    if (known?.reading !== this.reading) {
+      return this.unknown.get(pid) ?? new LinesBuilder(pid, known);
+    }
+    const place = this.places[known.place];
+    if (place instanceof LinesBuilder) return place;
+    const builder = new LinesBuilder(pid, known, known.texts.length);
+    builder.isPlaced = true;
+    this.places[known.place] = builder;
+    return builder;
+  }
+
+  /**
+   * Gives a process that a line was added to its place.
+   *
+   * @returns where the one after it was in the reading before
+   */
+  add(builder: LinesBuilder<T>): number | undefined {
+    if (builder.isPlaced) return undefined;
+    builder.isPlaced = true;
+    const {known, pid} = builder;
+    const isFollowed = known?.reading === this.reading - 1;
+    const next = isFollowed ? known.place + 1 : undefined;
+    if (known === undefined) {
+      this.unknown.set(pid, builder);
+    } else {
+      known.reading = this.reading;
+      known.place = this.places.length;
+    }
+    this.places.push(builder);
+    return next;
+  }
+
+  finish(): KnownLines<T>[] {
+    return this.places.map((each, place) => {
+      if (!(each instanceof LinesBuilder)) return each;
+      const lines = each.finish(this.reading, place);
+      this.known.set(lines.pid, lines);
+      return lines;
+    });
   }
 }
 
@@ -116,12 +197,14 @@ class LinesBuilder<T extends object> {
   /** Undefined while all lines so far are the first `next` known ones. */
   private texts: RawText[] | undefined;
   private parsed: (T | 'other')[] = [];
-  /** The first known line that was not met yet. */
-  private next = 0;
+  /** It has its place among the processes of the reading. */
+  isPlaced = false;
 
   constructor(
     readonly pid: number,
-    private readonly known: KnownLines<T> | undefined,
+    readonly known: KnownLines<T> | undefined,
+    /** The first known line that was not met yet. */
+    private next = 0,
   ) {}
 
   /** False when the line is not of the form. */
@@ -172,15 +255,31 @@ class LinesBuilder<T extends object> {
     return this.texts;
   }
 
-  finish(): KnownLines<T> {
+  finish(reading: number, place: number): KnownLines<T> {
     const {pid, known} = this;
     if (this.texts === undefined && known?.texts.length === this.next) {
       return known;
     }
     const texts = this.branch();
     const items = this.parsed.filter((item) => item !== 'other');
-    return {pid, items, texts, parsed: this.parsed};
+    return {pid, items, texts, parsed: this.parsed, reading, place};
   }
+}
+
+/** Where the line after these begins, if they stand at `at`; else -1. */
+function afterLines(
+  texts: readonly RawText[],
+  body: RawText,
+  at: number,
+): number {
+  let start = at;
+  for (const text of texts) {
+    const end = start + text.length;
+    if (end >= body.length || body.charCodeAt(end) !== NEWLINE) return -1;
+    if (!isText(text, body, start, end)) return -1;
+    start = end + 1;
+  }
+  return start;
 }
 
 /** Whether [start, end) of the body is that text. */
