@@ -64,6 +64,19 @@ function inOrder(modules: readonly SqlModule[]): SqlModule[] {
   return ordered;
 }
 
+/**
+ * The whole package as one text, for where there is no way to register it: it
+ * can stand before a query, and be run once for a trace.
+ */
+export function plainSql(modules: readonly SqlModule[]): string {
+  const texts = modules.map(({sql}) =>
+    sql.replace(INCLUDE, (line, name: string) =>
+      name.startsWith(`${SQL_PACKAGE}.`) ? '' : line,
+    ),
+  );
+  return texts.join('\n').replace(/\n{3,}/g, '\n\n');
+}
+
 /** Text of the plugin's `sql_modules.ts`. */
 export function pluginModule(modules: readonly SqlModule[]): string {
   return `${HEAD}${modules.map(literal).join('')}];\n`;

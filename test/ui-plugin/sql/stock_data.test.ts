@@ -13,6 +13,7 @@ import {
   stampOf,
   START_NS,
 } from '../../producer/trace/scene.js';
+import {plainSql} from '../../../src/ui-plugin/sql/sql_files.js';
 import {hasTraceProcessor, openTrace} from '../../trace_processor/index.js';
 import {withPackage} from './dmabuf_db.js';
 import {
@@ -245,10 +246,7 @@ describe.skipIf(!isHere)('the modules', () => {
   test('run as plain text too, for lack of a package', async () => {
     const db = await openTrace(Buffer.concat([TREE, HEAP]));
     try {
-      for (const {sql} of SQL_MODULES) {
-        const ours = /^INCLUDE PERFETTO MODULE org\.kernel\.dmabuf\.\w+;$/gm;
-        await db.query(sql.replace(ours, ''));
-      }
+      await db.query(plainSql(SQL_MODULES));
       expect(
         await db.query('SELECT COUNT() AS n FROM dmabuf_alloc_event'),
       ).toEqual([{n: 4}]);
