@@ -122,6 +122,7 @@ add_our_own() {
   local root=$1 bin=$1/system/bin
   install -m 755 "$HERE/guest/init" "$root/init"
   compile "$root/lab/su" "$HERE/guest/su.c"
+  compile "$root/lab/perfetto" "$HERE/guest/perfetto.c"
   compile "$bin/scanner" "$HERE/puppet/scanner.c"
   compile "$bin/meter" "$HERE/puppet/meter.c"
   compile "$bin/puppet" \

@@ -35,6 +35,8 @@ export interface BootOptions {
   readonly su?: boolean | 'aosp' | 'magisk';
   /** false leaves debugfs unmounted, as Android's user builds do. */
   readonly debugfs?: boolean;
+  /** A stand-in for `perfetto`, see guest/perfetto.c. */
+  readonly perfetto?: boolean;
   readonly memoryMb?: number;
   /** The port of this machine that leads to adbd; a free one if left out. */
   readonly port?: number;
@@ -177,11 +179,12 @@ function kernelCommandLine(options: BootOptions): string {
     'mitigations=off',
     'nokaslr',
   ];
-  const {adbdUid, su, debugfs} = options;
+  const {adbdUid, su, debugfs, perfetto} = options;
   if (adbdUid !== undefined) words.push(`lab.adbd_uid=${String(adbdUid)}`);
   if (su === true) words.push('lab.su=1');
   if (typeof su === 'string') words.push(`lab.su=${su}`);
   if (debugfs === false) words.push('lab.debugfs=0');
+  if (perfetto === true) words.push('lab.perfetto=1');
   return words.join(' ');
 }
 
