@@ -328,7 +328,10 @@ describe('the install link', () => {
 describe('the build', () => {
   const run = promisify(execFile);
   const script = fileURLToPath(
-    new URL('../../../src/ui-plugin/extension-server/main.ts', import.meta.url),
+    new URL(
+      '../../../src/ui-plugin/extension-server/build.ts',
+      import.meta.url,
+    ),
   );
   let folder: string;
   beforeAll(async () => {
