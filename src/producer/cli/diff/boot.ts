@@ -9,6 +9,8 @@ export interface Kinship {
   readonly reason:
     | 'same recording'
     | 'same boot'
+    /** Of a bug report, which has no boot id. */
+    | 'same boot time'
     | 'other boots'
     | 'other devices'
     | 'boot unknown'
@@ -24,7 +26,8 @@ export function kinshipOf(
 ): Kinship {
   const reason = reasonOf(before, after);
   const isOneRecording = reason === 'same recording';
-  const isOneBoot = isOneRecording || reason === 'same boot';
+  const isOneBoot =
+    isOneRecording || reason === 'same boot' || reason === 'same boot time';
   return {
     reason,
     comparability: {
@@ -47,7 +50,9 @@ function reasonOf(a: LabelledState, b: LabelledState): Kinship['reason'] {
   if (a.recordingPath !== undefined && a.recordingPath === b.recordingPath) {
     return 'same recording';
   }
-  if (x.bootId === undefined || y.bootId === undefined) return 'boot unknown';
+  if (x.bootId === undefined || y.bootId === undefined) {
+    return bootedTogether(a, b) ? 'same boot time' : 'boot unknown';
+  }
   // Simulators with one seed share a boot id, whatever they simulate.
   const isSame = x.bootId === y.bootId && !(x.simulated && isOtherDevice(a, b));
   if (isSame) return 'same boot';
@@ -56,6 +61,24 @@ function reasonOf(a: LabelledState, b: LabelledState): Kinship['reason'] {
 
 function isOtherDevice(a: LabelledState, b: LabelledState): boolean {
   return a.provenance.device !== b.provenance.device;
+}
+
+/** Nothing boots twice in that time. */
+const BOOT_TIME_TOLERANCE_NS = 3_000_000_000n;
+
+/** One device with one build that booted at one time. */
+function bootedTogether(a: LabelledState, b: LabelledState): boolean {
+  const [x, y] = [a.provenance, b.provenance];
+  const [s, t] = [a.realOffsetNs, b.realOffsetNs];
+  if (x.simulated || s === undefined || t === undefined) return false;
+  const apartNs = s < t ? t - s : s - t;
+  return (
+    x.buildFingerprint !== undefined &&
+    x.buildFingerprint === y.buildFingerprint &&
+    x.kernelRelease === y.kernelRelease &&
+    !isOtherDevice(a, b) &&
+    apartNs <= BOOT_TIME_TOLERANCE_NS
+  );
 }
 
 /** Linux before 5.18 gives inode numbers of freed buffers out again. */

@@ -62,6 +62,7 @@ export function limitsOfState({
 export const COMPARED: Readonly<Record<Kinship['reason'], string>> = {
   'same recording': 'Two moments of one recording',
   'same boot': 'Two moments of one boot',
+  'same boot time': 'Two moments of one boot, going by device and boot time',
   'other boots': 'Two boots of one device',
   'other devices': 'Two devices',
   'boot unknown': 'Not known to be of one boot (no boot id in one of them)',

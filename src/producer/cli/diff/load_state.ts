@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {open, readFile, realpath, stat} from 'node:fs/promises';
+import {readBugReport, type BugReport} from '../../bugreport/index.js';
+import {toDump} from '../bugreport/report_view.js';
 import {parseDump, DumpFormatError} from '../dump/dump_json.js';
 import type {Dump} from '../dump/dump.js';
 import {CliError, exitCode} from '../errors.js';
@@ -19,7 +21,7 @@ const HEAD_BYTES = 512;
 /**
  * Reads a state out of a file, whatever its name: by what is in it.
  *
- * @throws CliError, TraceReadError
+ * @throws CliError, TraceReadError, BugReportError
  */
 export async function loadState(spec: FileSpec): Promise<LabelledState> {
   const {path, moment} = spec;
@@ -27,6 +29,10 @@ export async function loadState(spec: FileSpec): Promise<LabelledState> {
   if (looksLikeJson(head)) {
     refuseMoment(spec);
     return dumpedState(spec.text, await readDump(path));
+  }
+  if (looksLikeBugReport(head)) {
+    refuseMoment(spec);
+    return reportedState(spec.text, await readBugReport(path));
   }
   return recordedState(spec, moment ?? 'end');
 }
@@ -39,18 +45,30 @@ export function dumpedState(label: string, dump: Dump): LabelledState {
       `${label} has only what some processes hold: take a dump without --pid`,
     );
   }
+  const isReport = provenance.source === 'bugreport';
   return {
     label,
     provenance,
     snapshot,
-    listsAllBuffers: listsAllBuffers(snapshot.coverage),
-    listsAllProcesses: true,
+    listsAllBuffers: listsAllBuffers(snapshot.coverage, isReport),
+    // A bug report names those that hold something.
+    listsAllProcesses: !isReport,
     realOffsetNs,
     recordedNs: undefined,
     recordingPath: undefined,
-    isTimed: true,
+    isTimed: !isReport || realOffsetNs !== undefined,
     warnings: [],
   };
+}
+
+function reportedState(label: string, report: BugReport): LabelledState {
+  if (report.snapshot === undefined) {
+    throw new CliError(
+      `${report.path} tells of no single dma-buf: see 'perfetto-dmabuf ` +
+        "bugreport read' for what it has",
+    );
+  }
+  return dumpedState(label, toDump(report, undefined));
 }
 
 async function recordedState(
@@ -70,7 +88,10 @@ async function recordedState(
     label: text,
     provenance: recording.provenance,
     snapshot,
-    listsAllBuffers: listsAllBuffers(snapshot.coverage),
+    listsAllBuffers: listsAllBuffers(
+      snapshot.coverage,
+      recording.provenance.source === 'bugreport',
+    ),
     listsAllProcesses: false,
     realOffsetNs: realOffsetOf(recording),
     recordedNs: lengthNs,
@@ -141,6 +162,11 @@ async function readHead(path: string): Promise<string> {
 /** JSON of ours is an object. A byte order mark may stand before it. */
 function looksLikeJson(head: string): boolean {
   return /^(?:\xef\xbb\xbf)?[ \t\r]*\{/.test(head);
+}
+
+/** A zip, or text: packets of a trace have bytes that no text has. */
+function looksLikeBugReport(head: string): boolean {
+  return /^PK\x03\x04/.test(head) || /^[\t\n\r\x1b\x20-\xff]+$/.test(head);
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -85,13 +85,15 @@ function processOf(
   const isComplete =
     holdings.size > 0 &&
     (samples.last?.processesUnreadable === 0 || isAllOf(holdings, rss?.last));
+  const isSummed = record.holdings.length === 0;
   return {
     process: {pid, startTicks, comm: undefined, cmdline: toRaw(name)},
     readState: readStateOf(isComplete, holdings.size),
     holdings,
-    // Written in place of what could not be counted, as far as it was known.
-    kernelRssBytes: isComplete ? undefined : bytesOf(rss?.last),
-    kernelPssBytes: isComplete ? undefined : bytesOf(pss?.last),
+    // Of one that never showed what it holds, these are the kernel's sums. Of
+    // others they may be what was counted while it could be read.
+    kernelRssBytes: isSummed ? bytesOf(rss?.last) : undefined,
+    kernelPssBytes: isSummed ? bytesOf(pss?.last) : undefined,
     asOfNs: endNs,
   };
 }

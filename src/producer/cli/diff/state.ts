@@ -20,12 +20,23 @@ export interface LabelledState extends State {
 }
 
 /** What messages about the list of all buffers begin with. */
-const LIST_DAMAGE = /^(?:bufinfo|BPF iterator|sysfs|dmabuf_dump): /;
+const LIST_DAMAGE = /^(?:bufinfo|BPF iterator|sysfs): /;
+/** What messages of bug reports begin with that are about their times. */
+const REPORT_TIME = /^the report /;
 
-/** Whether a buffer that is not listed did not exist. */
-export function listsAllBuffers({kernelList, problems}: Coverage): boolean {
+/**
+ * Whether a buffer that is not listed did not exist.
+ *
+ * @param isReport of a bug report any damage may be to the list.
+ */
+export function listsAllBuffers(
+  {kernelList, problems}: Coverage,
+  isReport: boolean,
+): boolean {
   return (
     kernelList !== undefined &&
-    !problems.some((problem) => LIST_DAMAGE.test(problem))
+    !problems.some((problem) =>
+      isReport ? !REPORT_TIME.test(problem) : LIST_DAMAGE.test(problem),
+    )
   );
 }
