@@ -12,12 +12,18 @@ export interface RecordingOptions {
   readonly durationMs?: number | undefined;
   /** Aim from the start of one sample to the start of the next. */
   readonly intervalMs: number;
-  /** Ends the recording; the sample under way is dropped. */
+  /**
+   * Ends the recording; the sample under way is dropped. With the reason
+   * {@link FINISHED} it ended as it should, else it was interrupted.
+   */
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
   /** A system trace beside records the kernel's own dmabuf_rss. */
   readonly dmabufRssElsewhere?: boolean;
 }
+
+/** The reason of a signal that ends a recording at its proper time. */
+export const FINISHED = Symbol('finished');
 
 /** How a recording stands after a sample. */
 export interface Progress {
@@ -126,7 +132,7 @@ class Recording {
   private async record(): Promise<Ending> {
     const {sampler} = this.source.collector;
     const clock = await this.unlessAborted(() => sampler.now());
-    if (clock === undefined) return {endedBy: 'interrupt'};
+    if (clock === undefined) return {endedBy: this.endOfSignal()};
     await this.sink.write(this.encoder.header(clock));
     const ending = await this.loop();
     await this.sink.write(this.encoder.finish(describeEnding(ending)));
@@ -141,7 +147,7 @@ class Recording {
       const sample = await this.unlessAborted(() =>
         sampler.sample().catch((error: unknown) => lostSample(error)),
       );
-      if (sample === undefined) return {endedBy: 'interrupt'};
+      if (sample === undefined) return {endedBy: this.endOfSignal()};
       if (sample instanceof LostSample) {
         this.damaged++;
         if (++failures >= sample.limit) {
@@ -207,8 +213,13 @@ class Recording {
     const endMs =
       durationMs === undefined ? Infinity : this.startMs + durationMs;
     await wait(Math.min(dueMs, endMs) - performance.now(), signal);
-    if (signal.aborted) return 'interrupt';
+    if (signal.aborted) return this.endOfSignal();
     return performance.now() >= endMs ? 'duration' : undefined;
+  }
+
+  private endOfSignal(): 'duration' | 'interrupt' {
+    const {signal} = this.options;
+    return signal.reason === FINISHED ? 'duration' : 'interrupt';
   }
 
   private reachedIntervalMs(): number | undefined {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {open, realpath} from 'node:fs/promises';
+import {readRecording, TraceReadError, type Recording} from '../trace/index.js';
 import {BugReportError} from './errors.js';
+import {readBugReport} from './read_bug_report.js';
 import {unreadable} from './zip_reader.js';
 
 /** What a recording is kept in. */
@@ -46,4 +48,57 @@ export async function checkOutput(
         'with -o',
     );
   }
+}
+
+/** Where a report's zip carries a recording. */
+export const ENTRY_OF_RECORDING =
+  'FS/data/misc/perfetto-traces/bugreport/dmabuf.pftrace';
+
+/** How far apart two readings of one boot's clocks may be, ms. */
+const SAME_BOOT_MS = 10_000;
+
+/**
+ * What speaks against a recording and a report being of one device and one
+ * boot; one line each, empty when nothing does.
+ *
+ * @throws BugReportError when the report cannot be read
+ */
+export async function checkBelongs(
+  reportPath: string,
+  tracePath: string,
+): Promise<string[]> {
+  const report = await readBugReport(reportPath);
+  let recording: Recording;
+  try {
+    recording = await readRecording(tracePath);
+  } catch (error) {
+    if (error instanceof TraceReadError) return [error.message];
+    throw error;
+  }
+  const misfits: string[] = [];
+  const {buildFingerprint, simulated} = recording.provenance;
+  if (simulated) misfits.push(`${tracePath} is simulated, not of any device`);
+  const fingerprint = report.provenance.buildFingerprint;
+  if (
+    buildFingerprint !== undefined &&
+    fingerprint !== undefined &&
+    buildFingerprint !== fingerprint
+  ) {
+    misfits.push(
+      `the recording is of build ${buildFingerprint}, the report of ` +
+        `${fingerprint}: they do not belong together`,
+    );
+  }
+  const {realOffsetMs, accuracyMs} = report.time.clock;
+  if (recording.clock !== undefined && realOffsetMs !== undefined) {
+    const {bootNs, realNs} = recording.clock;
+    const apartMs = Math.abs(Number(realNs - bootNs) / 1e6 - realOffsetMs);
+    if (apartMs > SAME_BOOT_MS + (accuracyMs ?? 0)) {
+      misfits.push(
+        'the recording and the report are of different boots, or the clock ' +
+          `was set between them: they are ${Math.round(apartMs / 1000)} s apart`,
+      );
+    }
+  }
+  return misfits;
 }

@@ -13,6 +13,8 @@ export interface FakeToolsOptions {
   readonly properties?: Readonly<Record<string, string>>;
   /** The script of `su`; not there unless told. */
   readonly su?: string;
+  /** Scripts of others, by name. */
+  readonly others?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -61,6 +63,9 @@ export class FakeTools {
       );
     }
     await tools.write('su', options.su ?? 'echo "sh: su: not found"; exit 127');
+    for (const [name, script] of Object.entries(options.others ?? {})) {
+      await tools.write(name, script);
+    }
     return tools;
   }
 

@@ -4,10 +4,20 @@ import {PROGRAM} from '../console.js';
 import type {Context} from '../effects.js';
 import {CliError, exitCode, type ExitCode} from '../errors.js';
 import {
+  bugReportAttachCommand,
+  runBugReportAttach,
+  type BugReportAttachFlags,
+} from './bugreport_attach.js';
+import {
   bugReportReadCommand,
   runBugReportRead,
   type BugReportReadFlags,
 } from './bugreport_read.js';
+import {
+  bugReportTakeCommand,
+  runBugReportTake,
+  type BugReportTakeFlags,
+} from './bugreport_take.js';
 
 export interface BugReportCommandsOptions {
   readonly context: Context;
@@ -36,6 +46,16 @@ export function addBugReportCommands(
   add('read', bugReportReadCommand).action(
     async (path: string, flags: BugReportReadFlags) => {
       done(await runBugReportRead(context, path, flags));
+    },
+  );
+  add('attach', bugReportAttachCommand).action(
+    async (report: string, trace: string, flags: BugReportAttachFlags) => {
+      done(await runBugReportAttach(context, report, trace, flags));
+    },
+  );
+  add('take', bugReportTakeCommand).action(
+    async (flags: BugReportTakeFlags) => {
+      done(await runBugReportTake(context, flags));
     },
   );
 }
