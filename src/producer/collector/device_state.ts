@@ -34,8 +34,9 @@ interface TrackedBuffer {
   buffer: DmaBuf;
   /** fds and mappings in all processes. */
   refs: number;
-  /** Number of the last complete list that had it. */
+  /** Number of the last list that had it, and what that told. */
   list: number;
+  listFacts: BufferFacts | undefined;
   /** As the list printed it last; undefined: no list told. */
   listName: BufferName | undefined;
   /** In the kernel's list when it was last read. */
@@ -88,7 +89,7 @@ export class DeviceState {
   /** What is different in the next snapshot. */
   private readonly changed = new Map<bigint, DmaBuf | undefined>();
   private shown = DeltaMap.empty<bigint, DmaBuf>();
-  /** Number of complete lists so far. */
+  /** Number of lists so far. */
   private lists = 0;
 
   constructor(private readonly options: DeviceStateOptions) {}
@@ -291,13 +292,38 @@ export class DeviceState {
   }
 
   /**
-   * Takes the kernel's complete list in, before processes are read. A listed
-   * inode that stands for a buffer of another size or exporter than before is
-   * a new buffer.
+   * Takes the kernel's list in, before processes are read. A listed inode that
+   * stands for a buffer of another size or exporter than before is a new
+   * buffer.
+   *
+   * @param complete false: a buffer that is missing may yet be there
+   * @returns how many buffers share an inode with one before them in the list;
+   *     only the first is followed
    */
-  applyList(list: Iterable<BufferFacts>): void {
+  applyList(list: Iterable<BufferFacts>, complete = true): number {
     this.lists++;
-    for (const facts of list) this.learn(facts, true);
+    let collisions = 0;
+    for (const facts of list) {
+      const known = this.buffers.get(facts.inode);
+      if (known?.list === this.lists) collisions++;
+      else if (known === undefined || !this.isAsListed(known, facts)) {
+        this.learn(facts, true);
+      }
+    }
+    if (complete) this.dropUnlisted();
+    return collisions;
+  }
+
+  /** The list tells of a buffer what it told before, and so it is known. */
+  private isAsListed(known: TrackedBuffer, facts: BufferFacts): boolean {
+    if (known.listFacts !== facts) return false;
+    if (known.buffer.fileCount !== facts.fileCount) return false;
+    known.list = this.lists;
+    known.refsAtCount = known.refs;
+    return true;
+  }
+
+  private dropUnlisted(): void {
     // Whatever was known before the list was read and is not in it has been
     // released: nobody holds it any more, whoever was seen with it last.
     const gone = new Set<bigint>();
@@ -350,7 +376,11 @@ export class DeviceState {
         this.asked.add(facts.inode);
       }
       known.listName = facts.name;
-    } else if (contradicts(known.listName, facts.name)) {
+      known.listFacts = facts;
+    } else {
+      known.listFacts = undefined;
+    }
+    if (!listed && contradicts(known.listName, facts.name)) {
       // Renamed since the list was read: should the list print the old name
       // again, it was renamed once more.
       known.listName = undefined;
@@ -419,6 +449,7 @@ export class DeviceState {
       },
       refs: this.referenceCount(inode),
       list: listed ? this.lists : -1,
+      listFacts: listed ? facts : undefined,
       listName: listed ? facts.name : undefined,
       listed,
       refsAtCount: this.referenceCount(inode),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {parseBpfIter, parseBufinfo} from '../../core/formats/index.js';
+import {BufinfoReader, parseBpfIter} from '../../core/formats/index.js';
 import {toDisplay, type KernelList} from '../../core/model/index.js';
 import {BPF_PATH, BUFINFO_PATH, SYSFS_PATH} from './capabilities.js';
 import type {BufferFacts, DeviceState} from './device_state.js';
@@ -8,9 +8,11 @@ import type {Answer, CollectorSession} from './session.js';
 
 /** The kernel's list of all buffers as one reading gave it. */
 export interface ListReading {
+  /**
+   * Two live buffers may share an inode (before 5.18). What is as it was at
+   * the reading before may be the same object.
+   */
   readonly buffers: readonly BufferFacts[];
-  /** Inodes that two live buffers share (before 5.18). */
-  readonly inodeCollisions: number;
   /** False when it was cut: a buffer that is missing may yet be there. */
   readonly complete: boolean;
   readonly problems: readonly string[];
@@ -20,48 +22,45 @@ export interface ListReading {
 /** Paths of one slurp; a request line stays well under the pty's buffers. */
 const PATHS_A_REQUEST = 200;
 
-/**
- * Reads the kernel's list from the best source there is.
- *
- * @throws DeviceError as CollectorSession.request
- */
-export async function readKernelList(
-  session: CollectorSession,
-  source: KernelList,
-  state: DeviceState,
-): Promise<ListReading> {
-  switch (source) {
-    case 'bufinfo':
-      return readBufinfo(await session.request('file', BUFINFO_PATH));
-    case 'bpf':
-      return readBpf(await session.request('file', BPF_PATH));
-    case 'sysfs':
-      return readSysfs(session, state);
-  }
-}
+/** Reads the kernel's list again and again. */
+export class KernelListReader {
+  private readonly bufinfo = new BufinfoReader();
 
-function readBufinfo(answer: Answer): ListReading {
-  const {objects, total, problems, lockErrors} = parseBufinfo(answer.body);
-  const all = [...problems];
-  if (answer.damage !== undefined) all.push(answer.damage);
-  return {
-    ...withoutCollisions(
-      objects.map(({inode, sizeBytes, exporter, name, fileCount}) => ({
-        inode,
-        sizeBytes,
-        exporter,
-        name,
-        fileCount,
-      })),
-    ),
-    complete:
-      answer.damage === undefined &&
-      total !== undefined &&
-      total.objects === objects.length &&
-      lockErrors === 0,
-    problems: all.map((problem) => `bufinfo: ${toDisplay(problem)}`),
-    bytes: answer.bytes,
-  };
+  constructor(private readonly session: CollectorSession) {}
+
+  /**
+   * @param state what is known already is not asked for again
+   * @throws DeviceError as CollectorSession.request
+   */
+  async read(source: KernelList, state: DeviceState): Promise<ListReading> {
+    const {session} = this;
+    switch (source) {
+      case 'bufinfo':
+        return this.readBufinfo(await session.request('file', BUFINFO_PATH));
+      case 'bpf':
+        return readBpf(await session.request('file', BPF_PATH));
+      case 'sysfs':
+        return readSysfs(session, state);
+    }
+  }
+
+  private readBufinfo(answer: Answer): ListReading {
+    const {objects, total, problems, lockErrors} = this.bufinfo.read(
+      answer.body,
+    );
+    const all = [...problems];
+    if (answer.damage !== undefined) all.push(answer.damage);
+    return {
+      buffers: objects,
+      complete:
+        answer.damage === undefined &&
+        total !== undefined &&
+        total.objects === objects.length &&
+        lockErrors === 0,
+      problems: all.map((problem) => `bufinfo: ${toDisplay(problem)}`),
+      bytes: answer.bytes,
+    };
+  }
 }
 
 function readBpf(answer: Answer): ListReading {
@@ -69,7 +68,7 @@ function readBpf(answer: Answer): ListReading {
   const all = [...problems];
   if (answer.damage !== undefined) all.push(answer.damage);
   return {
-    ...withoutCollisions(buffers),
+    buffers,
     complete: all.length === 0 && answer.status === 0,
     problems: all.map((problem) => `BPF iterator: ${toDisplay(problem)}`),
     bytes: answer.bytes,
@@ -115,7 +114,7 @@ async function readSysfs(
   });
   const problems = list.damage === undefined ? [] : [`sysfs: ${list.damage}`];
   return {
-    ...withoutCollisions(buffers),
+    buffers,
     complete: problems.length === 0,
     problems,
     bytes,
@@ -124,17 +123,4 @@ async function readSysfs(
 
 function parseSize(text: string): bigint | undefined {
   return /^\d{1,20}\n$/.test(text) ? BigInt(text.trim()) : undefined;
-}
-
-function withoutCollisions(buffers: readonly BufferFacts[]): {
-  buffers: BufferFacts[];
-  inodeCollisions: number;
-} {
-  const byInode = new Map<bigint, BufferFacts>();
-  let inodeCollisions = 0;
-  for (const facts of buffers) {
-    if (byInode.has(facts.inode)) inodeCollisions++;
-    else byInode.set(facts.inode, facts);
-  }
-  return {buffers: [...byInode.values()], inodeCollisions};
 }

@@ -5,7 +5,7 @@ import {hasUniqueInodes, type Capabilities} from './capabilities.js';
 import {BootClock, parseClock, type ClockReading} from './clock.js';
 import {DescriptorScan} from './descriptor_scan.js';
 import {DeviceState} from './device_state.js';
-import {readKernelList, type ListReading} from './kernel_list.js';
+import {KernelListReader, type ListReading} from './kernel_list.js';
 import {MappingScan} from './mapping_scan.js';
 import {
   DEFAULT_PACING,
@@ -42,6 +42,7 @@ const ACTIVE_NS = 3_000_000_000n;
 export class Sampler {
   readonly clock = new BootClock();
   private readonly state: DeviceState;
+  private readonly listReader: KernelListReader;
   private readonly listPace = new Pace();
   private readonly explainPace = new Pace();
   private readonly fullPace = new Pace();
@@ -67,6 +68,7 @@ export class Sampler {
       hasList: capabilities.kernelList !== undefined,
     });
     const {state} = this;
+    this.listReader = new KernelListReader(session);
     this.watch = new ProcessWatch(state, capabilities, session.collectorPid);
     this.questions = new BufferQuestions(state);
     this.threads = new ThreadTables(state, capabilities, this.questions);
@@ -206,16 +208,14 @@ export class Sampler {
       return undefined;
     }
     const startNs = process.hrtime.bigint();
-    const list = await readKernelList(this.session, kernelList, this.state);
+    const list = await this.listReader.read(kernelList, this.state);
     const costNs = process.hrtime.bigint() - startNs;
     this.listPace.note(nowNs, nowNs + costNs);
     this.listSequence = this.sequence;
     this.listBytes = list.bytes;
     work.bytes += list.bytes;
     for (const problem of list.problems) work.problem(problem);
-    work.inodeCollisions = list.inodeCollisions;
-    if (list.complete) this.state.applyList(list.buffers);
-    else for (const facts of list.buffers) this.state.learn(facts, true);
+    work.inodeCollisions = this.state.applyList(list.buffers, list.complete);
     return list;
   }
 
