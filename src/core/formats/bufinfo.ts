@@ -910,9 +910,20 @@ export function renderBufinfoTotal(count: number, bytes: bigint): RawText {
   return `\nTotal ${count} objects, ${bytes} bytes\n`;
 }
 
+/** What is printed of a buffer: numbers too, where they are exact. */
+export interface BufinfoFields extends Omit<
+  BufinfoObject,
+  'sizeBytes' | 'fileCount' | 'inode' | 'name'
+> {
+  readonly sizeBytes: bigint | number;
+  readonly fileCount: bigint | number;
+  readonly inode: bigint | number;
+  readonly name: {readonly raw: RawText | undefined};
+}
+
 /** One buffer's lines, or that it was skipped. */
 export function renderBufinfoObject(
-  object: BufinfoObject,
+  object: BufinfoFields,
   dialect: BufinfoDialect,
 ): RawText {
   return isSkipped(object, dialect)
@@ -920,29 +931,51 @@ export function renderBufinfoObject(
     : renderObject(object, dialect);
 }
 
-function isSkipped(object: BufinfoObject, dialect: BufinfoDialect): boolean {
+function isSkipped(
+  object: {readonly lockError: boolean},
+  dialect: BufinfoDialect,
+): boolean {
   return object.lockError && dialect.lockErrors;
 }
 
-function renderObject(object: BufinfoObject, dialect: BufinfoDialect): RawText {
-  const fields = [
+function renderObject(object: BufinfoFields, dialect: BufinfoDialect): RawText {
+  const {fences, attachments} = object;
+  const parts = [
     pad8(object.sizeBytes),
-    object.flags.toString(16).padStart(8, '0'),
-    object.mode.toString(16).padStart(8, '0'),
+    '\t',
+    hex8(object.flags),
+    '\t',
+    hex8(object.mode),
+    '\t',
     pad8(object.fileCount),
+    '\t',
     object.exporter,
+    '\t',
     pad8(object.inode),
   ];
   if (dialect.nameField) {
-    fields.push(object.name.raw ?? (dialect.nameColumn ? NONE : ''));
+    parts.push('\t', object.name.raw ?? (dialect.nameColumn ? NONE : ''));
   }
-  let text = `${fields.join('\t')}\n`;
-  for (const fence of object.fences) text += `\t${fence}\n`;
-  text += ATTACHED;
-  for (const device of object.attachments) text += `\t${device}\n`;
-  return `${text}Total ${object.attachments.length} devices attached\n\n`;
+  parts.push('\n');
+  for (const fence of fences) parts.push('\t', fence, '\n');
+  if (attachments.length === 0) {
+    parts.push(NO_DEVICES);
+  } else {
+    parts.push(ATTACHED);
+    for (const device of attachments) parts.push('\t', device, '\n');
+    parts.push(`Total ${attachments.length} devices attached\n\n`);
+  }
+  // One flat text: it may be kept.
+  return parts.join('');
 }
 
-function pad8(value: bigint): string {
-  return value.toString().padStart(8, '0');
+function pad8(value: bigint | number): string {
+  const digits = `${value}`;
+  return digits.length < 8 ? `${ZEROS}${digits}`.slice(-8) : digits;
 }
+
+function hex8(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}
+
+const ZEROS = '0000000';

@@ -156,20 +156,31 @@ class KeyedLines {
   }
 }
 
+/** What is printed: numbers too, where they are exact. */
+export interface FdinfoFields {
+  readonly pos: number;
+  readonly flags: number;
+  readonly mntId: number;
+  readonly inode?: bigint | number | undefined;
+  readonly dmaBuf?:
+    | {
+        readonly sizeBytes: bigint | number;
+        readonly count: bigint | number;
+        readonly exporter: RawText;
+        readonly name: {readonly raw: RawText | undefined};
+      }
+    | undefined;
+}
+
 /** As the kernel prints it; without `inode` as kernels before 5.14 do. */
-export function renderFdinfo(info: Fdinfo): RawText {
-  let text =
-    `pos:\t${info.pos}\nflags:\t0${info.flags.toString(8)}\n` +
-    `mnt_id:\t${info.mntId}\n`;
-  if (info.inode !== undefined) text += `ino:\t${info.inode}\n`;
-  const buffer = info.dmaBuf;
-  if (buffer !== undefined) {
-    text +=
-      `size:\t${buffer.sizeBytes}\ncount:\t${buffer.count}\n` +
-      `exp_name:\t${buffer.exporter}\n`;
-    if (buffer.name.raw !== undefined) text += `name:\t${buffer.name.raw}\n`;
-  }
-  return text;
+export function renderFdinfo(info: FdinfoFields): RawText {
+  const {pos, flags, mntId, inode, dmaBuf} = info;
+  const head = `pos:\t${pos}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mntId}\n`;
+  const ino = inode === undefined ? '' : `ino:\t${inode}\n`;
+  if (dmaBuf === undefined) return head + ino;
+  const {sizeBytes, count, exporter, name} = dmaBuf;
+  const last = name.raw === undefined ? '' : `name:\t${name.raw}\n`;
+  return `${head}${ino}size:\t${sizeBytes}\ncount:\t${count}\nexp_name:\t${exporter}\n${last}`;
 }
 
 function asOctal(text: RawText): number | undefined {

@@ -52,12 +52,6 @@ export interface RenderedVma {
   readonly line: RawText;
 }
 
-/** What maps was when it was read last. */
-export interface RenderedMaps {
-  readonly lines: readonly RawText[];
-  readonly text: RawText;
-}
-
 export interface MapRequest {
   readonly length: number;
   readonly protection: Protection;
@@ -74,8 +68,6 @@ export class AddressSpace {
   private readonly vmas: Vma[] = [];
   /** Between here and the base there is no gap. */
   private searchTop: number;
-  /** Kept for the next reading of maps. */
-  rendered: RenderedMaps | undefined = undefined;
 
   /**
    * @param base mmap_base: mappings are laid downwards from here

@@ -10,7 +10,7 @@ import type {FdEntry} from './fd_table.js';
 import {KernelError} from './kernel_error.js';
 import {O_CLOEXEC} from './open_file.js';
 import type {Process, Thread} from './process_table.js';
-import {mapFilesDirectory, renderMaps, renderSmaps} from './procfs_maps.js';
+import {mapFilesDirectory, mapsLines, renderSmaps} from './procfs_maps.js';
 import type {KernelProfile} from './profile.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
 import type {DirectoryNode, VfsNode} from './vfs_node.js';
@@ -79,7 +79,10 @@ function processDirectory(
   const main = process.threads.get(process.pid);
   const entries: Record<string, (() => VfsNode) | undefined> = {
     ...taskEntries(profile, process, main, check),
-    maps: () => file(checked(check, () => renderMaps(process))),
+    maps: () => ({
+      ...file(checked(check, () => mapsLines(process).join(''))),
+      lines: checked(check, () => mapsLines(process)),
+    }),
     smaps: () => file(checked(check, () => renderSmaps(process))),
     map_files: () => mapFilesDirectory(process, uid),
     task: () => tasksDirectory(profile, process, check),
@@ -160,7 +163,7 @@ function checkPtrace(process: Process, uid: number): void {
   );
 }
 
-function checked(check: () => void, read: () => RawText): () => RawText {
+function checked<T>(check: () => void, read: () => T): () => T {
   return () => {
     check();
     return read();
@@ -241,25 +244,24 @@ function renderEntry(
   {file: target, closeOnExec}: FdEntry,
 ): RawText {
   const {inode, mountId, statusFlags} = target.identity;
-  const generic = {
+  const text = renderFdinfo({
     pos: target.position,
     flags: statusFlags | (closeOnExec ? O_CLOEXEC : 0),
     mntId: mountId,
-    ...(profile.fdinfoIno ? {inode} : {}),
-  };
-  if (!(target instanceof DmaBuf)) {
-    return renderFdinfo(generic) + target.fdinfoTail;
-  }
-  return renderFdinfo({
-    ...generic,
-    dmaBuf: {
-      sizeBytes: BigInt(target.sizeBytes),
-      // file_count() - 1: the read itself holds one reference more.
-      count: BigInt(target.refCount),
-      exporter: target.exporter,
-      name: {raw: target.name, doubtful: false},
-    },
+    inode: profile.fdinfoIno ? inode : undefined,
+    dmaBuf:
+      target instanceof DmaBuf
+        ? {
+            sizeBytes: target.sizeBytes,
+            // file_count() - 1: the read itself holds one reference more.
+            count: target.refCount,
+            exporter: target.exporter,
+            name: {raw: target.name},
+          }
+        : undefined,
   });
+  const {fdinfoTail} = target;
+  return fdinfoTail === '' ? text : text + fdinfoTail;
 }
 
 function renderStatus(process: Process, thread: Thread | undefined): RawText {

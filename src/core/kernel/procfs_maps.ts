@@ -9,27 +9,14 @@ import type {Process} from './process_table.js';
 import type {DirectoryNode} from './vfs_node.js';
 import {linkTo} from './vfs_node.js';
 
-/**
- * /proc/PID/maps; empty for a task without memory. Most lines are as they were
- * when it was read last, and often all.
- */
-export function renderMaps({memory}: Process): RawText {
-  if (memory === undefined) return '';
-  const {areas, rendered: known} = memory;
+/** Lines of /proc/PID/maps; none for a task without memory. */
+export function mapsLines({memory}: Process): RawText[] {
   const lines: RawText[] = [];
-  let isSame = known?.lines.length === areas.length;
-  for (const vma of areas) {
-    const line = lineOf(vma);
-    // A name may change at any time: the lines tell, not the address space.
-    isSame &&= known?.lines[lines.length] === line;
-    lines.push(line);
-  }
-  if (isSame && known !== undefined) return known.text;
-  const text = lines.join('');
-  memory.rendered = {lines, text};
-  return text;
+  for (const vma of memory?.areas ?? []) lines.push(lineOf(vma));
+  return lines;
 }
 
+/** Most lines are as they were when they were read last. */
 function lineOf(vma: Vma): RawText {
   const path = vma.file?.path;
   const known = vma.rendered;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {renderBpfIter} from '../formats/bpf_iter.js';
-import type {BufinfoObject} from '../formats/bufinfo.js';
+import type {BufinfoFields} from '../formats/bufinfo.js';
 import {
   renderBufinfoHeader,
   renderBufinfoObject,
@@ -124,16 +124,16 @@ class BufinfoRenderer {
   }
 }
 
-function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoObject {
+function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoFields {
   const {profile, dmaBufs} = kernel;
   return {
-    sizeBytes: BigInt(buffer.sizeBytes),
+    sizeBytes: buffer.sizeBytes,
     flags: buffer.identity.statusFlags,
     mode: dmaBufs.fileMode(buffer),
-    fileCount: BigInt(buffer.refCount),
+    fileCount: buffer.refCount,
     exporter: buffer.exporter,
     inode: buffer.inode,
-    name: {raw: buffer.name, doubtful: false},
+    name: {raw: buffer.name},
     attachments: [...buffer.attachments].map(({device}) => device),
     fences: buffer.fences.map((fence) => renderFence(fence, profile.bufinfo)),
     lockError: buffer.locked,

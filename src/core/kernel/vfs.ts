@@ -37,18 +37,19 @@ export interface NodeFs extends ProcFs {
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 
-interface LookedInto {
-  readonly path: string;
-  readonly node: DirectoryNode;
-  /** State of the process table at which the path led here. */
-  readonly changes: number;
-}
+/** So many directories are kept. */
+const MOST_DIRECTORIES = 4096;
 
 /** {@link ProcFs} of a simulated kernel, for a reader of one user id. */
 export class SimulatedVfs implements NodeFs {
   private readonly root: DirectoryNode;
-  /** The directory looked into last: its entries are asked for in a row. */
-  private last: LookedInto | undefined = undefined;
+  /**
+   * By path: directories whose entries were asked for, as more of them will be.
+   * None that asks who comes lies above them.
+   */
+  private readonly directories = new Map<string, DirectoryNode>();
+  /** State of the process table at which the paths led there. */
+  private changes = -1;
 
   constructor(
     private readonly kernel: SimulatedKernel,
@@ -111,24 +112,22 @@ export class SimulatedVfs implements NodeFs {
   }
 
   private resolve(path: string): VfsNode {
-    const {last} = this;
+    const {changes} = this.kernel.processes;
+    if (this.changes !== changes || this.directories.size > MOST_DIRECTORIES) {
+      this.directories.clear();
+      this.changes = changes;
+    }
     const slash = path.lastIndexOf('/');
     const name = path.slice(slash + 1);
-    if (
-      last?.changes === this.kernel.processes.changes &&
-      last.path.length === slash &&
-      path.startsWith(last.path) &&
-      name !== '' &&
-      name !== '.'
-    ) {
-      return childOf(last.node, name, path);
+    if (name !== '' && name !== '.') {
+      const node = this.directories.get(path.slice(0, Math.max(slash, 0)));
+      if (node !== undefined) return childOf(node, name, path);
     }
     return this.walk(path);
   }
 
   private walk(path: string): VfsNode {
     let node: VfsNode = this.root;
-    this.last = undefined;
     // Whether a directory above the last one asks who comes.
     let isGuarded = false;
     // Without a split: a full scan resolves some ten thousand paths.
@@ -143,8 +142,7 @@ export class SimulatedVfs implements NodeFs {
         throw new KernelError('ENOTDIR', `${path}: no directory above ${name}`);
       }
       if (end === path.length && !isGuarded) {
-        const {changes} = this.kernel.processes;
-        this.last = {path: path.slice(0, at - 1), node, changes};
+        this.directories.set(path.slice(0, at - 1), node);
       }
       isGuarded ||= node.check !== undefined;
       node = childOf(node, name, path);

@@ -45,6 +45,8 @@ export interface FileNode {
   readonly size?: () => number;
   /** Throws KernelError EACCES where the reader may not. */
   readonly read: () => RawText;
+  /** The same by lines, each with its newline, where they are kept. */
+  readonly lines?: () => readonly RawText[];
 }
 
 /** A link of /proc that leads to an open file, whatever its text says. */

@@ -41,10 +41,14 @@ export interface FdTableChange {
   readonly added: readonly FdLine[];
 }
 
-/** Lines of the answer before, and their numbers for a quick comparison. */
+/** With the inode as a number, or LONG, for a quick comparison. */
+interface KnownLine extends FdLine {
+  readonly inodeNumber: number;
+}
+
+/** Lines of the answer before. */
 interface KnownTable {
-  readonly lines: readonly FdLine[];
-  readonly inodes: readonly number[];
+  readonly lines: readonly KnownLine[];
   /** In ascending order of the descriptors, each once. */
   readonly ascends: boolean;
 }
@@ -138,8 +142,7 @@ export class FdPathReader {
 /** Compares the lines of a table with those of the answer before. */
 class TableBuilder {
   /** Undefined while all lines so far are the first `next` known ones. */
-  private lines: FdLine[] | undefined;
-  private inodes: number[] = [];
+  private lines: KnownLine[] | undefined;
   private readonly added: FdLine[] = [];
   private readonly removed: FdLine[] = [];
   /** The first known line that was not met yet. */
@@ -201,7 +204,7 @@ class TableBuilder {
     const {known, lines, next} = this;
     if (lines !== undefined || known === undefined) return false;
     const line = known.lines[next];
-    if (line?.fd !== fd || known.inodes[next] !== inode) return false;
+    if (line?.fd !== fd || line.inodeNumber !== inode) return false;
     if (fd <= this.lastFd) this.ascends = false;
     this.lastFd = fd;
     this.next++;
@@ -241,11 +244,10 @@ class TableBuilder {
     if (old?.fd === fd) {
       const isSame =
         longInode === undefined
-          ? this.known?.inodes[this.next] === inode
+          ? old.inodeNumber === inode
           : old.inode === longInode;
       if (isSame) {
         this.lines?.push(old);
-        if (this.lines !== undefined) this.inodes.push(inode);
         this.next++;
         return;
       }
@@ -253,22 +255,21 @@ class TableBuilder {
       this.removed.push(old);
       this.next++;
     }
-    const made: FdLine = {
+    const made: KnownLine = {
       inode: longInode ?? BigInt(inode),
       pid: this.pid,
       rest: detachedSlice(body, rest, end),
       fd,
+      inodeNumber: inode,
     };
     this.branch().push(made);
-    this.inodes.push(inode);
     this.added.push(made);
   }
 
   /** From here on the lines are others than the known ones. */
-  private branch(): FdLine[] {
+  private branch(): KnownLine[] {
     if (this.lines === undefined) {
       this.lines = this.known?.lines.slice(0, this.next) ?? [];
-      this.inodes = this.known?.inodes.slice(0, this.next) ?? [];
     }
     return this.lines;
   }
@@ -286,7 +287,7 @@ class TableBuilder {
       return {known, change: {since, removed, added}};
     }
     return {
-      known: {lines: lines ?? [], inodes: this.inodes, ascends},
+      known: {lines: lines ?? [], ascends},
       change:
         known?.ascends === true && ascends
           ? {since, removed, added}

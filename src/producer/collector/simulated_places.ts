@@ -10,6 +10,9 @@ import {
 import type {RawText} from '../../core/model/index.js';
 
 const S_IFMT = 0o170000;
+const AFTER_NEWLINE = /(?<=\n)/;
+/** Lines of descriptors are put together by so many, as most stay. */
+const CHUNK = 32;
 
 /** What was printed of a text, for the same text and word. */
 interface Picked {
@@ -32,6 +35,7 @@ export class Place {
   private fdsText = '';
   /** By descriptor; '' where there is nothing to print. */
   private fdLines: RawText[] = [];
+  private fdChunks: RawText[] = [];
   private picked: Picked | undefined;
 
   constructor(
@@ -79,16 +83,27 @@ export class Place {
       this.fdsChanges === undefined
         ? undefined
         : descriptors.changedSince(this.fdsChanges);
+    const {fdLines, fdChunks} = this;
+    const stale = new Set<number>();
+    const note = (fd: number, file: OpenFile | undefined): void => {
+      while (fdLines.length < fd) fdLines.push('');
+      fdLines[fd] =
+        file !== undefined && isTypeless(file) ? this.fdLine(fd, file) : '';
+      stale.add(Math.floor(fd / CHUNK));
+    };
     if (changed === undefined) {
-      this.fdLines = [];
-      descriptors.each((fd, file) => {
-        this.noteFd(fd, file);
-      });
+      fdLines.length = fdChunks.length = 0;
+      descriptors.each(note);
     } else {
-      for (const fd of changed) this.noteFd(fd, descriptors.find(fd));
+      for (const fd of new Set(changed)) note(fd, descriptors.find(fd));
+    }
+    for (const chunk of stale) {
+      const from = chunk * CHUNK;
+      while (fdChunks.length < chunk) fdChunks.push('');
+      fdChunks[chunk] = fdLines.slice(from, from + CHUNK).join('');
     }
     this.fdsChanges = changes;
-    this.fdsText = this.fdLines.join('');
+    this.fdsText = fdChunks.join('');
     return this.fdsText;
   }
 
@@ -113,18 +128,22 @@ export class Place {
    */
   grep(word: string): RawText {
     const node = this.node();
+    if (node.kind === 'file' && node.lines !== undefined) {
+      const hits: RawText[] = [];
+      for (const line of node.lines()) {
+        if (line.includes(word)) hits.push(this.path, ':', line);
+      }
+      return hits.join('');
+    }
     const text = node.kind === 'file' ? node.read() : this.vfs.read(this.path);
     const {picked} = this;
+    if (text === '') return '';
     if (picked?.word === word && picked.text === text) return picked.lines;
     const lines: RawText[] = [];
-    for (let at = 0; at < text.length;) {
-      const hit = text.indexOf(word, at);
-      if (hit < 0) break;
-      const start = text.lastIndexOf('\n', hit - 1) + 1;
-      let end = text.indexOf('\n', hit);
-      if (end < 0) end = text.length;
-      lines.push(this.path, ':', text.slice(Math.max(start, at), end), '\n');
-      at = end + 1;
+    for (const line of text.split(AFTER_NEWLINE)) {
+      if (!line.includes(word)) continue;
+      lines.push(this.path, ':', line);
+      if (!line.endsWith('\n')) lines.push('\n');
     }
     this.picked = {text, word, lines: lines.join('')};
     return this.picked.lines;
@@ -137,13 +156,6 @@ export class Place {
     }
     node.check?.();
     return node.descriptors;
-  }
-
-  private noteFd(fd: number, file: OpenFile | undefined): void {
-    const {fdLines} = this;
-    while (fdLines.length < fd) fdLines.push('');
-    fdLines[fd] =
-      file !== undefined && isTypeless(file) ? this.fdLine(fd, file) : '';
   }
 
   /** Made by join, which makes one flat text. */

@@ -29,7 +29,7 @@ describe('FdPathReader', () => {
       '6/task/7/fd 3=19',
       '6/task/70/fd 4=20',
     ]);
-    expect(tables[1]?.lines).toEqual([
+    expect(tables[1]?.lines).toMatchObject([
       {inode: 19n, pid: 6, rest: 'task/7/fd/3', fd: 3},
     ]);
     expect(malformed).toBe(0);
