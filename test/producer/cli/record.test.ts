@@ -94,7 +94,8 @@ describe('record from the simulator', () => {
       /^Wrote .*x\.pftrace: \d+ samples?, one every .*, .* KiB$/m,
     );
     expect(stdout).toContain(
-      "https://ui.perfetto.dev, choose 'Open trace file'",
+      `Open it: 'perfetto-dmabuf open ${path}', or go to ` +
+        "https://ui.perfetto.dev, choose 'Open trace file'",
     );
     const recording = await readRecording(path);
     expect(recording.provenance.simulated).toBe(true);
