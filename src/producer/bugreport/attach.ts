@@ -76,6 +76,16 @@ export async function attachToTar(
   }
 }
 
+/** @throws BugReportError when a zip is none, or no bug report */
+export async function checkIsReport(zipPath: string): Promise<void> {
+  const zip = await openZip(zipPath);
+  try {
+    await mainEntryName(zip);
+  } finally {
+    zip.close();
+  }
+}
+
 /** A name that Perfetto takes for what it is, and that is no other member's. */
 function zipMemberName(path: string): string {
   const name = toMemberName(basename(path));

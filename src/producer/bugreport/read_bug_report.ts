@@ -406,7 +406,13 @@ function absentOf(
         ? []
         : ['by how many descriptors and mappings a buffer is held']),
     ...(coverage?.kernelList === undefined
-      ? ["the kernel's list of all buffers (dmabuf_dump -b, or bufinfo)"]
+      ? [
+          "the kernel's list of all buffers (dmabuf_dump -b, or bufinfo)" +
+            (processes === undefined || processes.size === 0
+              ? ''
+              : ': without it, the size of one that is only mapped may be ' +
+                'that of the mapping'),
+        ]
       : []),
     ...(coverage?.fileCounts === true
       ? []

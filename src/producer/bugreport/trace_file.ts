@@ -51,8 +51,10 @@ export async function checkOutput(
 }
 
 /** Where a report's zip carries a recording. */
-export const ENTRY_OF_RECORDING =
-  'FS/data/misc/perfetto-traces/bugreport/dmabuf.pftrace';
+export function entryOfRecording(kind: TraceKind): string {
+  const end = kind === 'tar' ? 'tar' : 'pftrace';
+  return `FS/data/misc/perfetto-traces/bugreport/dmabuf.${end}`;
+}
 
 /** How far apart two readings of one boot's clocks may be, ms. */
 const SAME_BOOT_MS = 10_000;

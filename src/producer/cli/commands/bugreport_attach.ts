@@ -3,10 +3,10 @@ import {stat} from 'node:fs/promises';
 import {basename} from 'node:path';
 import type {Command} from 'commander';
 import {addToZip} from '../../bugreport/add_to_zip.js';
-import {attachToTar} from '../../bugreport/attach.js';
+import {attachToTar, checkIsReport} from '../../bugreport/attach.js';
 import {
   checkBelongs,
-  ENTRY_OF_RECORDING,
+  entryOfRecording,
   traceKindOf,
 } from '../../bugreport/trace_file.js';
 import {PROGRAM} from '../console.js';
@@ -101,9 +101,11 @@ export async function writeAttached(
   {report, trace, output, intoZip, signal}: AttachedOutput,
 ): Promise<void> {
   if (intoZip) {
-    await addToZip(report, trace, ENTRY_OF_RECORDING, output, {signal});
+    await checkIsReport(report);
+    const entry = entryOfRecording(await traceKindOf(trace));
+    await addToZip(report, trace, entry, output, {signal});
     await console.out.line(
-      `Wrote ${oneLine(output)}: the report with ${ENTRY_OF_RECORDING} in it, ` +
+      `Wrote ${oneLine(output)}: the report with ${entry} in it, ` +
         `${await sizeText(output)}. To look at it, take that file out, or ` +
         "'bugreport attach' without --into-zip",
     );

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {unlink} from 'node:fs/promises';
 import {Option, type Command} from 'commander';
+import {BugReportError} from '../../bugreport/index.js';
 import {
   pullFile,
   requestBugReport,
@@ -256,6 +257,7 @@ class Taking {
   /** The same failure, with what is there all the same. */
   private keepingRecording(error: unknown, rest: string): unknown {
     const isExpected =
+      error instanceof BugReportError ||
       error instanceof DeviceError ||
       error instanceof TraceWriteError ||
       error instanceof CliError;
