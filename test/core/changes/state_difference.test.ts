@@ -258,6 +258,30 @@ describe('what one state could not see', () => {
     expect(sure.buffers?.changedHands).toHaveLength(1);
   });
 
+  it('makes sums bounds, and their growth too', () => {
+    const whole = listed([held, other], [process(1, [hold(held)])]);
+    const partial = listed([held, other], [process(1, [hold(held)])], {
+      unreadable: 1,
+    });
+    const growths = (
+      a: State,
+      b: State,
+    ): Pick<StateDifference, 'held' | 'kernelOnly' | 'total'> =>
+      compareStates(a, b, ONE_BOOT);
+    const none = {bytes: 0n, mayBeMore: false, mayBeLess: false};
+    // More may be held than was read, and that less be kernel-only.
+    expect(growths(whole, partial)).toMatchObject({
+      total: {growth: none},
+      held: {growth: {...none, mayBeMore: true}},
+      kernelOnly: {growth: {...none, mayBeLess: true}},
+    });
+    expect(growths(partial, whole)).toMatchObject({
+      total: {growth: none},
+      held: {growth: {...none, mayBeLess: true}},
+      kernelOnly: {growth: {...none, mayBeMore: true}},
+    });
+  });
+
   it("is told by the kernel's own sums where those are all there is", () => {
     const summed = (rss: bigint): State =>
       unlisted([process(1, [], {readState: 'unreadable', rss})], {

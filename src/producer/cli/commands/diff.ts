@@ -83,7 +83,7 @@ export function diffCommand(command: Command): Command {
       .addOption(
         new Option(
           '--fail-if-grown <size>',
-          `exit status ${exitCode.grown} when there is that much more, e.g. 10MiB`,
+          `exit status ${exitCode.grown} when it grew by more than that, e.g. 10MiB`,
         ).argParser(parseSize),
       ),
   ).addHelpText('after', HELP);
