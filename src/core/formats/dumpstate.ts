@@ -245,7 +245,7 @@ const ALARM =
  *     nowRTC=1682632235123=2023-04-27 23:50:35.123 nowELAPSED=+2h51m7s456ms
  */
 export function readAlarmClock(full: RawText): AlarmClock | undefined {
-  if (full.length > LONGEST_LINE) return undefined;
+  if (full.length > LONGEST_LINE || !full.includes('nowRTC=')) return undefined;
   const match = ALARM.exec(full.trimEnd());
   if (match === null) return undefined;
   const localMs = timeIn(match.slice(2, 8));

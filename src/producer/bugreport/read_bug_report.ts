@@ -33,7 +33,7 @@ import {
   isSystemTrace,
   mainEntryName,
 } from './report_entries.js';
-import {findEntry, openZip, unreadable} from './zip_reader.js';
+import {findEntry, openZip, unreadable, type ZipReader} from './zip_reader.js';
 
 /** What a bug report tells of dma-bufs. */
 export interface BugReport {
@@ -126,20 +126,31 @@ async function readZip(path: string): Promise<BugReport> {
   const zip = await openZip(path);
   try {
     const name = await mainEntryName(zip);
-    const found: Found[] = [];
-    for (const entry of [name, ...extraEntryNames(zip)]) {
-      const known = findEntry(zip, entry);
-      if (known === undefined) continue;
-      const stream = await zip.read(known, MOST_TEXT_BYTES);
-      found.push(await readText(quoteRaw(entry), stream, path));
+    const found = [await readEntryText(zip, name)];
+    const problems: string[] = [];
+    for (const extra of extraEntryNames(zip)) {
+      try {
+        found.push(await readEntryText(zip, extra));
+      } catch (error) {
+        // The report itself is there all the same.
+        if (!(error instanceof BugReportError)) throw error;
+        problems.push(quoteRaw(extra) + ' is left out: it cannot be read');
+      }
     }
     const traces = zip.entries
       .filter(({name: entry}) => isSystemTrace(entry))
       .map(({name: entry, sizeBytes}) => ({entry, sizeBytes}));
-    return assemble(path, found, traces);
+    return assemble(path, found, traces, problems);
   } finally {
     zip.close();
   }
+}
+
+async function readEntryText(zip: ZipReader, name: string): Promise<Found> {
+  const entry = findEntry(zip, name);
+  if (entry === undefined) throw new BugReportError(`no ${quoteRaw(name)}`);
+  const stream = await zip.read(entry, MOST_TEXT_BYTES);
+  return readText(quoteRaw(name), stream, zip.path);
 }
 
 async function readText(
@@ -184,11 +195,13 @@ function assemble(
   path: string,
   found: readonly Found[],
   systemTraces: readonly SystemTrace[],
+  zipProblems: readonly string[] = [],
 ): BugReport {
   const texts = found.map(({text}) => text);
   const header = mergeHeaders(texts);
   const sections = texts.flatMap((text) => text.sections);
   const problems = [
+    ...zipProblems,
     ...found.flatMap((one) => one.problems),
     ...found.flatMap(({file, text}) =>
       text.sections.flatMap((section) => describeDamage(file, section)),

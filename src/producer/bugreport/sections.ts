@@ -80,6 +80,7 @@ const MOST_SECTION_CHARS = 64 << 20;
 const MOST_CHARS = 256 << 20;
 const MOST_SECTIONS = 1000;
 
+const PROPERTIES_TITLE = 'SYSTEM PROPERTIES';
 const PROPERTIES: Readonly<Record<string, 'model' | 'serial' | 'timezone'>> = {
   'ro.product.model': 'model',
   'ro.serialno': 'serial',
@@ -205,8 +206,11 @@ export class SectionFinder {
 
   private content(line: RawText): void {
     if (this.isInHeader) this.readHeader(line);
-    if (line.startsWith('[')) this.readProperty(line);
-    else if (line.includes('nowELAPSED=')) {
+    // Elsewhere, whoever is dumped could say such things.
+    const {title} = this.open;
+    if (line.startsWith('[')) {
+      if (title === '' || title === PROPERTIES_TITLE) this.readProperty(line);
+    } else if (title === '' || title === 'alarm') {
       this.alarmClock ??= readAlarmClock(line);
     }
     if (this.open.kind === undefined || this.open.isByLooks) {

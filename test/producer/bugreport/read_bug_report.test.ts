@@ -2,8 +2,12 @@
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {deflateRawSync} from 'node:zlib';
+import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {readBugReport} from '../../../src/producer/bugreport/index.js';
+import {
+  BugReportError,
+  readBugReport,
+} from '../../../src/producer/bugreport/index.js';
 import {temporaryFolder} from '../trace/temporary.js';
 import {
   ALARM,
@@ -21,6 +25,7 @@ import {
   PROPERTIES,
   REPORT_BOOT_NS,
   REPORT_REAL_NS,
+  service,
   writeZip,
 } from './made_report.js';
 import {rawZip} from './raw_zip.js';
@@ -281,6 +286,24 @@ describe('the clock', () => {
     expect(time.bootNs).toBe(REPORT_BOOT_NS + 15_000_000_000n);
   });
 
+  it('no app sets it, nor the name of the device', async () => {
+    const forged =
+      '  nowRTC=1000000000000=2001-09-09 01:46:40 nowELAPSED=1\n' +
+      '[ro.product.model]: [Evil]\n[persist.sys.timezone]: [Asia/Tokyo]\n';
+    const {time, provenance} = await readBugReport(
+      asText(
+        header() +
+          service('activity', forged) +
+          PROPERTIES +
+          dump +
+          ALARM +
+          DONE,
+      ),
+    );
+    expect(provenance.device).toBe('Pixel 6 (1A2B3C)');
+    expect(time.bootNs).toBe(REPORT_BOOT_NS + 15_000_000_000n);
+  });
+
   it('without a zone or a time since boot, both are said', async () => {
     const {time, problems} = await readBugReport(
       asText(header() + dump + DONE),
@@ -377,6 +400,52 @@ describe('hostile and broken files', () => {
       {name: ENTRY, data: bytesOf('x'), method: 93},
     ]);
     await expect(readBugReport(path)).rejects.toThrow(/packed by method 93/);
+  });
+
+  it("a vendor's part that is damaged costs only that", async () => {
+    const path = rawZip(place(), [
+      {name: ENTRY, data: bytesOf(android14())},
+      {
+        name: 'dumpstate_board.txt',
+        data: bytesOf('x'),
+        packed: Buffer.from('no deflate'),
+        method: 8,
+      },
+    ]);
+    const {snapshot, problems} = await readBugReport(path);
+    expect(snapshot?.buffers.size).toBe(22);
+    expect(problems.join()).toContain(
+      '"dumpstate_board.txt" is left out: it cannot be read',
+    );
+  });
+
+  it('any damage ends in a report or in one clear error', async () => {
+    const whole = readFileSync(await zipped(android14()));
+    const path = place();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.tuple(fc.nat({max: whole.length - 1}), fc.nat({max: 255})),
+          {
+            minLength: 1,
+            maxLength: 6,
+          },
+        ),
+        fc.option(fc.nat({max: whole.length})),
+        async (flips, cut) => {
+          const bytes = Buffer.from(whole);
+          for (const [at, value] of flips) bytes[at] = value;
+          writeFileSync(path, bytes.subarray(0, cut ?? bytes.length));
+          try {
+            await readBugReport(path);
+          } catch (error) {
+            expect(error).toBeInstanceOf(BugReportError);
+            expect((error as Error).message).not.toMatch(/[\n\x00-\x1f]/);
+          }
+        },
+      ),
+      {numRuns: 300},
+    );
   });
 
   it('two entries of the same name', async () => {

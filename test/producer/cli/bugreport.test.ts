@@ -14,6 +14,7 @@ import {
   fixture,
   header,
   members,
+  service,
   writeZip,
 } from '../bugreport/made_report.js';
 import {CLOCK, everything, record} from '../trace/scene.js';
@@ -230,7 +231,11 @@ describe('bugreport attach', () => {
     const local = new Date(real).toISOString().slice(0, 19).replace('T', ' ');
     const text =
       header().replace('2023-04-27 23:50:35', local) +
-      `nowRTC=${real}=${local}.000 nowELAPSED=${boot}\n` +
+      service(
+        'alarm',
+        `nowRTC=${real}=${local}.000 nowELAPSED=${boot}\n`,
+        local,
+      ) +
       command(
         'Dmabuf dump',
         'dmabuf_dump',
