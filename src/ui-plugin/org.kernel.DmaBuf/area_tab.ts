@@ -25,6 +25,8 @@ import {Table, type TableAttrs, type TableColumn} from './table';
 export class HeldInAreaTab implements AreaSelectionTab {
   readonly id = 'org.kernel.DmaBuf#held';
   readonly name = 'DMA-BUF held';
+  // Before what fits any tracks.
+  readonly priority = 1;
   private readonly rows = new Loaded<ReadonlyArray<HeldRow>>();
   private key: Key = 'process';
 

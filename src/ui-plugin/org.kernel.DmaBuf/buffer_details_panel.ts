@@ -55,8 +55,6 @@ export class BufferDetailsPanel implements TrackEventDetailsPanel {
         m('section', [
           m('h2', 'Holders over time'),
           this.renderHolders(details),
-        ]),
-        m('section', [
           m('h2', 'Sharing over time'),
           this.renderSharing(details.sharing),
         ]),
@@ -92,7 +90,7 @@ export class BufferDetailsPanel implements TrackEventDetailsPanel {
             ),
       ],
     ];
-    return m('section', [
+    return m('section.pf-dmabuf-details__facts', [
       m('h2', 'Buffer'),
       m(
         'table.pf-dmabuf-facts',

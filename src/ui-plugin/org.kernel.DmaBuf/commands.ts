@@ -16,8 +16,10 @@ const ID_PREFIX = 'org.kernel.DmaBuf';
 /** How many processes are pinned with what is of the whole machine. */
 const PINNED_HOLDERS = 3;
 
+/** Registers the commands for which the trace has what they need. */
 export function registerCommands(session: Session): void {
-  const {trace} = session;
+  const {trace, contents} = session;
+  const {hasRecording, hasDmaHeapStat, hasStockDmabufRss} = contents;
   const register = (
     name: string,
     title: string,
@@ -27,16 +29,22 @@ export function registerCommands(session: Session): void {
     trace.commands.registerCommand({id, name: `DMA-BUF: ${title}`, callback});
   };
   const open = (view: ExplorerView) => () => trace.navigate(explorerHash(view));
-  register('PinTracks', 'pin totals and the largest holders', () =>
-    pinTracks(session),
-  );
-  register('GoToLargestHolder', 'go to the largest holder', () =>
-    goToLargestHolder(session),
-  );
-  register('GoToPeak', 'go to the peak', () => goToPeak(session));
-  register('Explore', 'open the explorer', open('state'));
-  register('ShowLeakCandidates', 'show leak candidates', open('leaks'));
-  register('CompareTwoTimes', 'compare two times', open('compare'));
+  if (hasRecording || hasDmaHeapStat || hasStockDmabufRss) {
+    const pin = () => pinTracks(session);
+    register('PinTracks', 'pin totals and the largest holders', pin);
+  }
+  if (hasRecording || hasStockDmabufRss) {
+    const go = () => goToLargestHolder(session);
+    register('GoToLargestHolder', 'go to the largest holder', go);
+  }
+  if (hasRecording || hasDmaHeapStat) {
+    register('GoToPeak', 'go to the peak', () => goToPeak(session));
+    register('Explore', 'open the explorer', open('state'));
+  }
+  if (hasRecording) {
+    register('ShowLeakCandidates', 'show leak candidates', open('leaks'));
+    register('CompareTwoTimes', 'compare two times', open('compare'));
+  }
 }
 
 async function pinTracks({trace}: Session): Promise<void> {

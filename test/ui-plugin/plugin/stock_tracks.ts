@@ -46,7 +46,10 @@ async function addTrackEvents(trace: TraceDouble): Promise<void> {
     const uri = `/track_event_${first}`;
     trace.tracks.registerTrack({
       uri,
-      renderer: {rootTableName: row.is_counter === 0 ? 'slice' : undefined},
+      renderer: {
+        rootTableName: row.is_counter === 0 ? 'slice' : undefined,
+        render: () => {},
+      },
       tags: {trackIds, upid: row.upid ?? undefined, trackEvent: true},
     });
     const node = new TrackNode({
@@ -76,7 +79,7 @@ async function addMemoryCounters(trace: TraceDouble): Promise<void> {
     const uri = `/counter_${id}`;
     trace.tracks.registerTrack({
       uri,
-      renderer: {},
+      renderer: {render: () => {}},
       tags: {trackIds: [Number(id)], upid},
     });
     const node = new TrackNode({uri, name: 'mem.dmabuf_rss'});

@@ -14,10 +14,7 @@ import {EngineDouble} from './engine_double.js';
 import ProcessThreadGroups from './ui_double/plugins/dev.perfetto.ProcessThreadGroups/index.js';
 import {TrackNode} from './ui_double/public/workspace.js';
 
-interface Page {
-  readonly route: string;
-  readonly render: (subpage: string | undefined) => unknown;
-}
+type Page = Parameters<Trace['pages']['registerPage']>[0];
 
 /** What was selected, in the words of the UI's API. */
 export interface Selected {
@@ -40,7 +37,7 @@ export class TraceDouble implements Trace {
   readonly scrolled: ScrollToArgs[] = [];
   readonly navigated: string[] = [];
 
-  readonly defaultWorkspace: WorkspaceDouble = new WorkspaceDouble();
+  readonly defaultWorkspace = new WorkspaceDouble();
   readonly currentWorkspace = this.defaultWorkspace;
   readonly processGroups: ProcessThreadGroups;
   readonly traceInfo: Trace['traceInfo'];
@@ -129,6 +126,10 @@ function isInstance<T extends object>(
 
 class WorkspaceDouble {
   readonly tracks = new TrackNode();
+
+  get pinned(): ReadonlyArray<TrackNode> {
+    return this.tracks.pinned;
+  }
 
   addChildInOrder(child: TrackNode): void {
     this.tracks.addChildInOrder(child);

@@ -16,6 +16,7 @@ export interface TrackTags {
 /** Draws a track; made by the UI's classes. */
 export interface TrackRenderer {
   readonly rootTableName?: string;
+  render(context: object): void;
 }
 
 export interface Track {

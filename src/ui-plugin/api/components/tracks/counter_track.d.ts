@@ -14,5 +14,6 @@ export interface CounterTrackAttrs {
 
 export class CounterTrack implements TrackRenderer {
   readonly rootTableName?: string;
+  render(context: object): void;
   static create(attrs: CounterTrackAttrs): CounterTrack;
 }

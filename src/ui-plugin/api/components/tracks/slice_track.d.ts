@@ -28,5 +28,6 @@ export interface SliceTrackAttrs<T extends RowSchema> {
 
 export class SliceTrack<T extends RowSchema> implements TrackRenderer {
   readonly rootTableName?: string;
+  render(context: object): void;
   static create<T extends RowSchema>(attrs: SliceTrackAttrs<T>): SliceTrack<T>;
 }

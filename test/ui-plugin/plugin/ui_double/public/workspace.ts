@@ -8,7 +8,8 @@ export class TrackNode {
   readonly sortOrder?: number;
   readonly isSummary: boolean;
   readonly chips?: ReadonlyArray<string>;
-  isPinned = false;
+  /** On the node that stands for a workspace: what is pinned in it. */
+  readonly pinned: TrackNode[] = [];
   isExpanded = false;
   private above: TrackNode | undefined;
   private below: TrackNode[] = [];
@@ -64,8 +65,12 @@ export class TrackNode {
     this.detach(undefined);
   }
 
+  get isPinned(): boolean {
+    return this.root.pinned.includes(this);
+  }
+
   pin(): void {
-    this.isPinned = true;
+    this.root.pinned.push(this);
   }
 
   expand(): void {
@@ -75,6 +80,10 @@ export class TrackNode {
   reveal(): void {
     this.above?.expand();
     this.above?.reveal();
+  }
+
+  private get root(): TrackNode {
+    return this.above?.root ?? this;
   }
 
   private detach(above: TrackNode | undefined): void {

@@ -6,6 +6,8 @@ export class CounterTrack {
 
   private constructor(readonly attrs: CounterTrackAttrs) {}
 
+  render(): void {}
+
   static create(attrs: CounterTrackAttrs): CounterTrack {
     return new CounterTrack(attrs);
   }

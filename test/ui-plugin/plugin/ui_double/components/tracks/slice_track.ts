@@ -11,6 +11,8 @@ export class SliceTrack<T extends RowSchema> {
     this.rootTableName = attrs.rootTableName;
   }
 
+  render(): void {}
+
   static create<T extends RowSchema>(attrs: SliceTrackAttrs<T>): SliceTrack<T> {
     return new SliceTrack(attrs);
   }
