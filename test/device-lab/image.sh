@@ -20,6 +20,10 @@ IMAGE=$CACHE/image/$KERNEL
 LIB=usr/lib/x86_64-linux-gnu
 ADBD_LIBRARIES=$ADBD/$LIB/android:$CACHE/adbd-libraries/$LIB
 
+# Perfetto itself, which is not everywhere to be had.
+PERFETTO=
+[ ! -d "$CACHE/perfetto" ] || PERFETTO=$CACHE/perfetto
+
 # Modules of the guest, with what they depend on. Those that a kernel has built
 # in or not at all are passed over.
 MODULES='virtio_pci virtio_net vgem udmabuf'
@@ -27,7 +31,7 @@ MODULES='virtio_pci virtio_net vgem udmabuf'
 is_up_to_date() {
   [ -f "$IMAGE/vmlinux" ] && [ -f "$IMAGE/initramfs.gz" ] &&
     [ -z "$(find "$HERE/guest" "$HERE/puppet" "$HERE/image.sh" "$TREE" \
-      "$ADBD" "$CACHE/adbd-libraries" -maxdepth 1 \
+      "$ADBD" "$CACHE/adbd-libraries" $PERFETTO -maxdepth 1 \
       -newer "$IMAGE/initramfs.gz" -print -quit)" ]
 }
 
@@ -129,6 +133,18 @@ add_our_own() {
     "$HERE"/puppet/{puppet,server,actor,jobs,exporter,truth,wire}.c
 }
 
+# Perfetto was linked with a newer libc than the guest's: it brings its own, and
+# the loader for it. The guest's init says how they are started.
+add_perfetto() {
+  local to=$1/lab/real
+  [ -n "$PERFETTO" ] || return 0
+  mkdir -p "$to"
+  cp -L "$PERFETTO"/usr/bin/perfetto "$PERFETTO"/usr/sbin/traced{,_probes} \
+    "$PERFETTO/usr/lib/perfetto/libperfetto.so" "$to/"
+  cp -L "$PERFETTO/$LIB"/{ld-linux-x86-64.so.2,libc.so.6,libm.so.6} "$to/"
+  cp -L "$PERFETTO/$LIB"/{libgcc_s.so.1,libstdc++.so.6,libz.so.1} "$to/"
+}
+
 add_users() {
   printf '%s:x:%d:%d:%s:/:/system/bin/sh\n' \
     root 0 0 root system 1000 1000 system shell 2000 2000 shell >"$1/etc/passwd"
@@ -143,6 +159,7 @@ make_initramfs() {
   mkdir -p "$root"/{root,data,lib64,tmp,var/log}
   add_programs "$root"
   add_our_own "$root"
+  add_perfetto "$root"
   add_users "$root"
   : >"$root/modules/order"
   for module in $MODULES; do add_module "$module" "$root"; done

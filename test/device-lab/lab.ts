@@ -4,6 +4,7 @@
 // of the machine.
 
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import {connect, createServer} from 'node:net';
 import {dirname, join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
@@ -35,8 +36,8 @@ export interface BootOptions {
   readonly su?: boolean | 'aosp' | 'magisk';
   /** false leaves debugfs unmounted, as Android's user builds do. */
   readonly debugfs?: boolean;
-  /** A stand-in for `perfetto`, see guest/perfetto.c. */
-  readonly perfetto?: boolean;
+  /** A stand-in for `perfetto`, see guest/perfetto.c, or Perfetto itself. */
+  readonly perfetto?: 'stand-in' | 'real';
   readonly memoryMb?: number;
   /** The port of this machine that leads to adbd; a free one if left out. */
   readonly port?: number;
@@ -82,11 +83,17 @@ const BOOT_TIMEOUT_MS = 240_000;
 /** A port that adb takes for an emulator's shows up as a second device. */
 const EMULATOR_PORTS = {first: 5554, last: 5585};
 
+const CACHE =
+  process.env['PERFETTO_DMABUF_CACHE'] ??
+  join(HERE, '..', '..', '.cache', 'device-lab');
+
 function imagePath(kernel: KernelName, file: string): string {
-  const cache =
-    process.env['PERFETTO_DMABUF_CACHE'] ??
-    join(HERE, '..', '..', '.cache', 'device-lab');
-  return join(cache, 'image', kernel, file);
+  return join(CACHE, 'image', kernel, file);
+}
+
+/** Whether Perfetto itself is there for `perfetto: 'real'`. */
+export function hasRealPerfetto(): boolean {
+  return existsSync(join(CACHE, 'perfetto'));
 }
 
 /**
@@ -184,7 +191,8 @@ function kernelCommandLine(options: BootOptions): string {
   if (su === true) words.push('lab.su=1');
   if (typeof su === 'string') words.push(`lab.su=${su}`);
   if (debugfs === false) words.push('lab.debugfs=0');
-  if (perfetto === true) words.push('lab.perfetto=1');
+  if (perfetto === 'stand-in') words.push('lab.perfetto=1');
+  if (perfetto === 'real') words.push('lab.perfetto=real');
   return words.join(' ');
 }
 

@@ -4,8 +4,8 @@
 # packages.sh: brings what the device lab is made of, all of it from Debian:
 #   - the tools of this machine (QEMU, adb, a C compiler, the guest's programs),
 #     installed with apt-get when we are root, named when we are not;
-#   - three kernels and AOSP's adbd, downloaded and unpacked without being
-#     installed, under .cache/device-lab (or $PERFETTO_DMABUF_CACHE).
+#   - three kernels, AOSP's adbd and, where it can be had, Perfetto, downloaded
+#     and unpacked without being installed, under .cache/device-lab (or $PERFETTO_DMABUF_CACHE).
 #
 # Run again at will: what is there already is not fetched again.
 # Exits with 1 and one line for each thing that is missing.
@@ -191,6 +191,15 @@ fetch_adbd_libraries() {
       grep -vE '^lib(c6|gcc-s1|stdc\+\+6|systemd0)$')
 }
 
+# Perfetto's tracing service, which Debian has in sid alone, with the libraries
+# it was linked with. The lab does without: a stand-in is there too.
+fetch_perfetto() {
+  [ ! -d "$CACHE/perfetto" ] || return 0
+  update_suite sid || return 1
+  echo 'device-lab: perfetto of sid'
+  unpack sid "$CACHE/perfetto" perfetto libc6 libgcc-s1 libstdc++6 zlib1g
+}
+
 # ---- main -------------------------------------------------------------------
 
 check_only=false
@@ -219,6 +228,7 @@ if ! $check_only; then
   flock 9
   install_tools || true
   fetch_adbd && fetch_adbd_libraries || true
+  fetch_perfetto || true
   for kernel in "${kernels[@]}"; do fetch_kernel "$kernel" || true; done
 fi
 for package in $(missing_tools); do

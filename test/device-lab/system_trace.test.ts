@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recording with a system trace beside it, over the real adb. The guest has no
-// perfetto, so a stand-in (guest/perfetto.c) records; all else is what runs
-// against a phone. However a recording ends, no session and no file stays.
+// A recording with a system trace beside it, over the real adb. What records on
+// the guest is a stand-in (guest/perfetto.c), as root and as shell, and Perfetto
+// itself where it is to be had; all else is what runs against a phone. However a
+// recording ends, no session and no file stays.
 
 import {spawnSync} from 'node:child_process';
 import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
@@ -18,7 +19,7 @@ import {
 import {chosenKernel, isAvailable} from './available.js';
 import {errorLines, start, startProcess, type Started} from './command_line.js';
 import {adbServerPid, settledTraces, tracesIn, type Traces} from './guest.js';
-import {bootLab, type Lab} from './lab.js';
+import {bootLab, hasRealPerfetto, type BootOptions, type Lab} from './lab.js';
 
 const KERNEL = chosenKernel();
 const available =
@@ -27,7 +28,7 @@ const available =
 const CLOCK_NS = 1_000_000n;
 const BOTH = ['system.pftrace', 'zz_dmabuf.pftrace'];
 /** Not the shell that started it, whose script has the same words. */
-const SESSION = /^perfetto -c - --txt/;
+const SESSION = /^(ld-linux\S* .*\/lab\/real\/)?perfetto -c - --txt/;
 
 async function members(path: string): Promise<string[]> {
   const names: string[] = [];
@@ -40,21 +41,37 @@ async function members(path: string): Promise<string[]> {
   return names;
 }
 
-describe.skipIf(!available).each([
-  ['root', undefined],
-  ['shell', 2000],
-] as const)('a device with perfetto, as %s', (_user, adbdUid) => {
+const standIn = {perfetto: 'stand-in', kernel: KERNEL} as const;
+/** On the kernel that has the dma_buf events. */
+const REAL: [string, BootOptions] = [
+  'Perfetto itself, as root',
+  {perfetto: 'real', kernel: 'newest'},
+];
+const hasReal =
+  available && hasRealPerfetto() && isAvailable('newest', 'Perfetto itself');
+if (available && !hasReal) {
+  process.stderr.write(
+    'SKIPPED: system traces of Perfetto itself: missing: perfetto of sid: run ' +
+      'test/device-lab/packages.sh\n',
+  );
+}
+
+describe
+  .skipIf(!available)
+  .each([
+    ['a stand-in, as root', standIn],
+    ['a stand-in, as shell', {...standIn, adbdUid: 2000}],
+    ...(hasReal ? [REAL] : []),
+  ] satisfies [string, BootOptions][])('%s', (_what, options: BootOptions) => {
+  const isReal = options.perfetto === 'real';
+  const isRoot = options.adbdUid === undefined;
   let lab: Lab;
   let folder: string;
   let before: Traces;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'perfetto-dmabuf-'));
-    lab = await bootLab({
-      kernel: KERNEL,
-      perfetto: true,
-      ...(adbdUid === undefined ? {} : {adbdUid}),
-    });
+    lab = await bootLab(options);
     await lab.puppet([
       // The same user's processes are what an unrooted shell can read.
       ...[
@@ -97,10 +114,15 @@ describe.skipIf(!available).each([
 
   async function expectClean(): Promise<void> {
     expect(await settledTraces(lab, before)).toEqual(before);
+    if (!isReal) return;
+    const query = await lab.shell('perfetto --query');
+    expect(query.toString()).toContain('Tracing sessions: 0 (started: 0)');
   }
 
   function adb(...args: string[]): void {
-    const ran = spawnSync('adb', args, {env: {...process.env, ...lab.adbEnv}});
+    const ran = spawnSync('adb', args, {
+      env: {...process.env, ...lab.adbEnv},
+    });
     expect(ran.status).toBe(0);
   }
 
@@ -109,7 +131,7 @@ describe.skipIf(!available).each([
     const ran = await record('limit', '-d', '3').done;
     const [last] = await lab.puppet(['ping']);
     expect({...ran, errors: errorLines(ran)}).toMatchObject({
-      code: adbdUid === undefined ? 0 : expect.any(Number),
+      code: isRoot ? 0 : expect.any(Number),
     });
     expect(await members(file('limit'))).toEqual(BOTH);
     await expectClean();
@@ -121,12 +143,14 @@ describe.skipIf(!available).each([
         `SELECT str_value AS it FROM metadata
          WHERE name = 'tracing_service_version'`,
       );
-      expect(service?.['it']).toContain('stand-in');
+      expect(service?.['it']).toMatch(isReal ? /^Perfetto v/ : /stand-in/);
       // Both lie in the time between the two pings, on the kernel's own clock.
       const spans = await db.query(`
         SELECT 'system' AS what, min(ts) AS begin, max(ts) AS finish
-        FROM counter JOIN process_counter_track t ON track_id = t.id
-        WHERE t.name = 'mem.rss'
+        FROM (
+          SELECT ts FROM counter JOIN process_counter_track t
+            ON track_id = t.id WHERE t.name = 'mem.rss'
+          UNION ALL SELECT ts FROM sched)
         UNION SELECT 'ours', min(ts), max(ts + dur) FROM slice
         WHERE category = 'dma_buf.sample'`);
       expect(spans.map(({what}) => what).sort()).toEqual(['ours', 'system']);
@@ -145,10 +169,12 @@ describe.skipIf(!available).each([
       expect(ns(system, 'finish')).toBeGreaterThan(ns(ours, 'finish'));
       // Each process is one, whoever told of it.
       const twice = await db.query(
-        'SELECT pid FROM process GROUP BY pid HAVING count(*) > 1',
+        `SELECT pid FROM process WHERE upid IN
+         (SELECT upid FROM process_counter_track) GROUP BY pid
+         HAVING count(*) > 1`,
       );
       expect(twice).toEqual([]);
-      if (adbdUid !== undefined) return;
+      if (!isRoot) return;
       const joined = await db.query(`
         SELECT group_concat(DISTINCT t.name) AS counters
         FROM process p JOIN process_counter_track t USING (upid)
@@ -196,8 +222,9 @@ describe.skipIf(!available).each([
       ...['-s', lab.serial],
     ]);
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    await until(async () => (await sessions()).length === 1);
-    child.kill('SIGKILL');
+    await until(async () => (await sessions()).length === 1).finally(() =>
+      child.kill('SIGKILL'),
+    );
     await ended;
     await expectClean();
   });
@@ -223,7 +250,8 @@ describe.skipIf(!available).each([
     const recording = record('shell');
     await recording.sampled(3);
     const {stdout} = await lab.run(
-      'ps -A -o PPID=,ARGS= | grep "^ *[0-9]* perfetto -c"',
+      `ps -A -o PPID=,ARGS= |
+       grep -E '^ *[0-9]+ (ld-linux.* /lab/real/)?perfetto -c'`,
     );
     const [parent] = stdout.toString().trim().split(/\s+/);
     expect(Number(parent)).toBeGreaterThan(1);
@@ -235,7 +263,45 @@ describe.skipIf(!available).each([
     await expectClean();
   });
 
-  it('a trace of some megabytes comes whole', async () => {
+  it.skipIf(!isReal)("the kernel's own events agree with ours", async () => {
+    const recording = record('events');
+    await recording.sampled(3);
+    const [alloc] = await lab.puppet(['alloc camera late size=8192 name=late']);
+    await recording.sampled(recording.samples() + 5);
+    recording.interrupt();
+    expect((await recording.done).code).toBe(0);
+    const db = await openTrace(await readFile(file('events')));
+    try {
+      expect(await db.importErrors()).toEqual([]);
+      const exported = await db.query(`
+        SELECT ts, extract_arg(arg_set_id, 'ino') AS inode
+        FROM ftrace_event WHERE name = 'dma_buf_export'`);
+      expect(exported.map(({inode}) => BigInt(inode as number))).toEqual([
+        alloc?.inode,
+      ]);
+      const exportNs = ns(exported[0], 'ts');
+      expect(exportNs).toBeGreaterThan(alloc?.beforeNs ?? 0n);
+      expect(exportNs).toBeLessThan(alloc?.afterNs ?? 0n);
+      // The last sample that does not show it began before, the first that does
+      // ended after.
+      const [seen] = await db.query(`
+        SELECT b.ts AS first_seen,
+          (SELECT max(s.ts) FROM slice s WHERE s.category = 'dma_buf.sample'
+            AND s.ts + s.dur < b.ts) AS last_unseen
+        FROM slice b JOIN process_track t ON b.track_id = t.id
+        WHERE extract_arg(b.arg_set_id, 'dma_buf.inode') =
+          ${String(alloc?.inode)}
+        ORDER BY b.ts LIMIT 1`);
+      expect(ns(seen, 'first_seen')).toBeGreaterThan(exportNs - CLOCK_NS);
+      expect(ns(seen, 'last_unseen')).toBeLessThan(exportNs + CLOCK_NS);
+    } finally {
+      db.close();
+    }
+    await lab.puppet(['close camera late']);
+    await expectClean();
+  });
+
+  it.skipIf(isReal)('a trace of some megabytes comes whole', async () => {
     const config = join(folder, 'big.pbtx');
     await writeFile(config, '# stand-in: pad 12000000\nduration_ms: 60000\n');
     const ran = await record('big', '-d', '2', '--config', config).done;

@@ -128,7 +128,6 @@ data_sources { config {
   }
 } }
 data_sources { config { name: "android.gpu.memory" target_buffer: 1 } }
-data_sources { config { name: "android.packages_list" target_buffer: 1 } }
 data_sources { config {
   name: "android.surfaceflinger.frametimeline"
   target_buffer: 2
