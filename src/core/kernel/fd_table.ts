@@ -194,9 +194,11 @@ export class FdTable {
   }
 
   private note(fd: number): void {
-    if (this.changed.length > this.count + LEAST_CHANGES_KEPT) {
-      this.forgotten += this.changed.length;
-      this.changed = [];
+    // The newer half stays: who asks often finds all that he missed.
+    if (this.changed.length > 2 * (this.count + LEAST_CHANGES_KEPT)) {
+      const kept = this.changed.slice(this.changed.length >> 1);
+      this.forgotten += this.changed.length - kept.length;
+      this.changed = kept;
     }
     this.changed.push(fd);
   }

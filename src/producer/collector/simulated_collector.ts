@@ -23,7 +23,8 @@ const OF_ALL_PROCESSES = /^\/proc\/\[0-9\]\*\/([a-z_]+)$/;
 
 interface Body {
   readonly status: number;
-  readonly body: RawText;
+  /** The body in pieces: it is long, and put together once. */
+  readonly parts: readonly RawText[];
 }
 
 /**
@@ -59,9 +60,11 @@ export class SimulatedCollector {
     }
     const [sequence, step, ...args] = line.split(' ');
     if (step === 'end') return undefined;
-    const {status, body} = this.run(step ?? '', args);
-    const mark = `${this.nonce} ${sequence ?? ''} ${status} ${body.length}`;
-    return `@${mark}\n${body}\n=${mark}\n`;
+    const {status, parts} = this.run(step ?? '', args);
+    let length = 0;
+    for (const part of parts) length += part.length;
+    const mark = `${this.nonce} ${sequence ?? ''} ${status} ${length}`;
+    return [`@${mark}\n`, ...parts, `\n=${mark}\n`].join('');
   }
 
   private run(step: string, args: readonly string[]): Body {
@@ -72,14 +75,14 @@ export class SimulatedCollector {
         return this.done(this.tick());
       case 'file': {
         const text = this.read(args[0] ?? '');
-        return {status: text === undefined ? 1 : 0, body: text ?? ''};
+        return {status: text === undefined ? 1 : 0, parts: [text ?? '']};
       }
       case 'list':
         return this.done(lines(this.glob(args[0] ?? '')));
       case 'exist':
         return this.done(lines(args.filter((path) => this.exists(path))));
       case 'slurp':
-        return this.done(this.slurp(args));
+        return {status: 0, parts: this.slurp(args)};
       case 'props':
         return this.done(
           lines(args.map((name) => `${name}=${PROPERTIES.get(name) ?? ''}`)),
@@ -91,9 +94,9 @@ export class SimulatedCollector {
       case 'fds':
         return this.fds(this.places(args, 'fd'));
       case 'links':
-        return this.walk('find', this.places(args, 'fd'), (place) =>
-          place.links(),
-        );
+        return this.walk('find', this.places(args, 'fd'), (place, parts) => {
+          place.links(parts);
+        });
       case 'maps':
         return this.grep(this.places(args, 'maps'), '/dmabuf');
       case 'tables':
@@ -109,12 +112,12 @@ export class SimulatedCollector {
       case 'mapfiles':
         return this.stats(this.under(args, 'map_files', ''));
       default:
-        return {status: 127, body: ''};
+        return {status: 127, parts: []};
     }
   }
 
   private done(body: RawText): Body {
-    return {status: 0, body};
+    return {status: 0, parts: [body]};
   }
 
   private clock(): RawText {
@@ -138,54 +141,57 @@ export class SimulatedCollector {
     return text;
   }
 
-  private slurp(paths: readonly string[]): RawText {
-    let body = '';
+  private slurp(paths: readonly string[]): RawText[] {
+    const parts: RawText[] = [];
     for (const path of paths) {
       const text = this.read(path);
       if (text === undefined || text === '') continue;
       // As the shell's read does: up to the first NUL.
       const nul = text.indexOf('\0');
       const kept = nul === -1 ? text : text.slice(0, nul);
-      body += `${path} ${kept.length}\n${kept}\n`;
+      parts.push(path, ` ${kept.length}\n`, kept, '\n');
     }
-    return body;
+    return parts;
   }
 
   private stats(places: readonly Place[]): Body {
-    return this.walk('stat', places, (place) => place.stat());
+    return this.walk('stat', places, (place, parts) => {
+      parts.push(place.stat());
+    });
   }
 
   private fds(places: readonly Place[]): Body {
-    return this.walk('find', places, (place) => place.fds());
+    return this.walk('find', places, (place, parts) => {
+      place.fds(parts);
+    });
   }
 
   private grep(places: readonly Place[], word: string): Body {
-    return this.walk('grep', places, (place) => place.grep(word));
+    return this.walk('grep', places, (place, parts) => {
+      place.grep(word, parts);
+    });
   }
 
   /** Runs a command whose step ends with what it said on stderr. */
   private walk(
     command: string,
     places: readonly Place[],
-    print: (place: Place) => RawText,
+    print: (place: Place, parts: RawText[]) => void,
   ): Body {
     const said: string[] = [];
-    const texts: RawText[] = [];
+    const parts: RawText[] = [];
     for (const place of places) {
       try {
-        texts.push(print(place));
+        print(place, parts);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
         said.push(`\n${command}: ${place.path}: ${complaint(error)}`);
       }
     }
-    const printed = texts.join('') || '\n';
+    if (!parts.some(({length}) => length > 0)) parts.push('\n');
     const status = Math.min(said.length, 1);
-    const errors = said.join('');
-    return {
-      status: 0,
-      body: `${printed}-${this.nonce ?? ''} ${status}${errors}`,
-    };
+    parts.push(`-${this.nonce ?? ''} ${status}`, ...said);
+    return {status: 0, parts};
   }
 
   private read(path: string): RawText | undefined {

@@ -18,7 +18,7 @@ const CHUNK = 32;
 interface Picked {
   readonly text: RawText;
   readonly word: string;
-  readonly lines: RawText;
+  readonly lines: readonly RawText[];
 }
 
 /**
@@ -32,7 +32,6 @@ export class Place {
   private statSize = 0;
   private statLine: RawText | undefined;
   private fdsChanges: number | undefined;
-  private fdsText = '';
   /** By descriptor; '' where there is nothing to print. */
   private fdLines: RawText[] = [];
   private fdChunks: RawText[] = [];
@@ -73,12 +72,17 @@ export class Place {
    * The script's find in a directory of descriptors: `INODEPATH` of what has a
    * size and no type.
    *
+   * @param parts what is printed is added to them, in pieces
    * @throws KernelError
    */
-  fds(): RawText {
+  fds(parts: RawText[]): void {
     const descriptors = this.descriptors();
     const changes = descriptors.changes();
-    if (changes === this.fdsChanges) return this.fdsText;
+    if (changes !== this.fdsChanges) this.updateFds(descriptors, changes);
+    for (const chunk of this.fdChunks) if (chunk !== '') parts.push(chunk);
+  }
+
+  private updateFds(descriptors: Descriptors, changes: number): void {
     const changed =
       this.fdsChanges === undefined
         ? undefined
@@ -103,8 +107,6 @@ export class Place {
       fdChunks[chunk] = fdLines.slice(from, from + CHUNK).join('');
     }
     this.fdsChanges = changes;
-    this.fdsText = fdChunks.join('');
-    return this.fdsText;
   }
 
   /**
@@ -112,12 +114,10 @@ export class Place {
    *
    * @throws KernelError
    */
-  links(): RawText {
-    const lines: RawText[] = [];
+  links(parts: RawText[]): void {
     this.descriptors().each((fd, file) => {
-      if (file.path.startsWith('/dmabuf')) lines.push(this.fdLine(fd, file));
+      if (file.path.startsWith('/dmabuf')) parts.push(this.fdLine(fd, file));
     });
-    return lines.join('');
   }
 
   /**
@@ -126,27 +126,29 @@ export class Place {
    * @param word '' for all lines
    * @throws KernelError
    */
-  grep(word: string): RawText {
+  grep(word: string, parts: RawText[]): void {
     const node = this.node();
     if (node.kind === 'file' && node.lines !== undefined) {
-      const hits: RawText[] = [];
       for (const line of node.lines()) {
-        if (line.includes(word)) hits.push(this.path, ':', line);
+        if (line.includes(word)) parts.push(this.path, ':', line);
       }
-      return hits.join('');
+      return;
     }
     const text = node.kind === 'file' ? node.read() : this.vfs.read(this.path);
     const {picked} = this;
-    if (text === '') return '';
-    if (picked?.word === word && picked.text === text) return picked.lines;
+    if (text === '') return;
+    if (picked?.word === word && picked.text === text) {
+      parts.push(...picked.lines);
+      return;
+    }
     const lines: RawText[] = [];
     for (const line of text.split(AFTER_NEWLINE)) {
       if (!line.includes(word)) continue;
-      lines.push(this.path, ':', line);
-      if (!line.endsWith('\n')) lines.push('\n');
+      const end = line.endsWith('\n') ? '' : '\n';
+      lines.push([this.path, ':', line, end].join(''));
     }
-    this.picked = {text, word, lines: lines.join('')};
-    return this.picked.lines;
+    this.picked = {text, word, lines};
+    parts.push(...lines);
   }
 
   private descriptors(): Descriptors {
