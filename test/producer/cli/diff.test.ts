@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import {readFileSync} from 'node:fs';
-import {writeFile} from 'node:fs/promises';
+import {truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {beforeAll, describe, expect, it} from 'vitest';
 import type {Snapshot} from '../../../src/core/model/index.js';
+import {writeCombined} from '../../../src/producer/archive/combined.js';
 import type {Effects} from '../../../src/producer/cli/effects.js';
 import {renderDumpJson} from '../../../src/producer/cli/dump/dump_json.js';
 import {android14, bytesOf} from '../bugreport/made_report.js';
@@ -355,6 +356,55 @@ describe('moments of a recording', () => {
     expect(
       json.processes.map(({process, released}) => [process, released]),
     ).toEqual([['process10', undefined]]);
+  });
+});
+
+describe('a recording in an archive', () => {
+  async function archived(member: Uint8Array | undefined): Promise<string> {
+    const path = join(folder, `archive${files++}.tar`);
+    const ours = member === undefined ? undefined : await saved(member);
+    // More than one piece of the file, and nothing to read for us.
+    const system = await saved(Buffer.alloc(1 << 20, '\n\0'));
+    await writeCombined(path, {system, ours});
+    return path;
+  }
+
+  it('is read as one that lies alone', async () => {
+    const whole = Buffer.concat(record(everything()));
+    const alone = await saved(whole);
+    const path = await archived(whole);
+    const json = await diffJson(`${path}@start`, `${path}@end`);
+    expect(json.comparison.reason).toBe('same recording');
+    expect(json.buffers).toEqual(
+      (await diffJson(`${alone}@start`, alone)).buffers,
+    );
+  });
+
+  it.each<[string, () => Promise<string>, RegExp]>([
+    [
+      'without a recording',
+      () => archived(undefined),
+      /archive\d+\.tar has no recording in it \(zz_dmabuf\.pftrace\)/,
+    ],
+    [
+      'that is cut',
+      async () => {
+        const path = await archived(Buffer.concat(record(everything())));
+        await truncate(path, (1 << 20) + 2500);
+        return path;
+      },
+      /cannot read the archive .*archive\d+\.tar: Unexpected end of data/,
+    ],
+    [
+      'with something else in its place',
+      () => archived(Buffer.from('hello')),
+      /archive\d+\.tar, zz_dmabuf\.pftrace is no Perfetto trace/,
+    ],
+  ])('%s is one line', async (_what, make, message) => {
+    const {code, stderr} = await runCli(['diff', await make(), 'live']);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(1);
+    expect(stderr.trimEnd()).not.toContain('\n');
   });
 });
 

@@ -45,6 +45,7 @@ A state is one of
   dump.json             what 'dump --format json' printed
   trace.pftrace         the end of a recording, also trace.pftrace@end
   trace.pftrace@12.5s   that long after its first sample; also @900ms, @start
+  archive.tar@12.5s     the same of a recording with a system trace
   bugreport.zip         a bug report, or the text in it
 
 Exit status

@@ -7,6 +7,7 @@ import type {Dump} from '../dump/dump.js';
 import {CliError, exitCode} from '../errors.js';
 import {formatDuration} from '../output/units.js';
 import {readRecording, type Recording} from '../../trace/index.js';
+import {looksLikeTar, readArchivedRecording} from './archived_recording.js';
 import {snapshotAtEnd} from './recorded_state.js';
 import {listsAllBuffers, type LabelledState} from './state.js';
 import type {Moment, StateSpec} from './state_spec.js';
@@ -34,7 +35,8 @@ export async function loadState(spec: FileSpec): Promise<LabelledState> {
     refuseMoment(spec);
     return reportedState(spec.text, await readBugReport(path));
   }
-  return recordedState(spec, moment ?? 'end');
+  const read = looksLikeTar(head) ? readArchivedRecording : readRecording;
+  return recordedState(spec, moment ?? 'end', read);
 }
 
 /** A dump: of a device, or a saved one. */
@@ -74,8 +76,9 @@ function reportedState(label: string, report: BugReport): LabelledState {
 async function recordedState(
   {path, text}: FileSpec,
   moment: Moment,
+  read: typeof readRecording,
 ): Promise<LabelledState> {
-  const recording = await readRecording(path, {untilNs: untilOf(moment)});
+  const recording = await read(path, {untilNs: untilOf(moment)});
   const lengthNs = recording.endNs - recording.beginNs;
   if (typeof moment === 'bigint' && !recording.hasMore && moment > lengthNs) {
     throw new CliError(
