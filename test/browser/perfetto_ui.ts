@@ -153,11 +153,27 @@ export async function openTraceFile(page: Page, file: string): Promise<void> {
   await settle(page);
 }
 
-/** Waits until the UI has drawn what it was asked for and asks no more. */
+/**
+ * Waits until the UI has drawn what it was asked for and asks no more, or for
+ * twenty seconds: tracks ask the engine for their data only when they are first
+ * drawn. (The UI's own `waitForPerfettoIdle` may wait for good in a page that
+ * Chromium takes for hidden.)
+ */
 export async function settle(page: Page): Promise<void> {
-  // Tracks ask the engine for their data only when they are first drawn; the
-  // UI's own tests wait for the same.
-  await page.evaluate('window.waitForPerfettoIdle?.()');
+  await page.evaluate(`
+    (async () => {
+      const end = performance.now() + 20_000;
+      for (let calm = 0; calm < 4 && performance.now() < end; calm++) {
+        await new Promise((done) => setTimeout(done, 50));
+        const {app, raf} = window;
+        const isBusy =
+          app.isLoadingTrace ||
+          app.trace?.engine.numRequestsPending > 0 ||
+          raf?.hasPendingRedraws ||
+          app.taskTracker?.hasPendingTasks();
+        if (isBusy) calm = 0;
+      }
+    })()`);
 }
 
 /** Runs one of the UI's commands, as the palette does. */

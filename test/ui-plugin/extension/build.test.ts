@@ -37,6 +37,7 @@ describe('the built extension', () => {
           'http://127.0.0.1/*',
         ],
         js: ['main_world.js'],
+        css: ['main_world.css'],
         run_at: 'document_start',
         world: 'MAIN',
       },
@@ -46,6 +47,7 @@ describe('the built extension', () => {
   it('holds all that it names, and the licence', async () => {
     expect((await readdir(folder)).sort()).toEqual([
       'LICENSE',
+      'main_world.css',
       'main_world.js',
       'manifest.json',
     ]);

@@ -33,7 +33,7 @@ export async function launchWithExtension(
       `--disable-extensions-except=${folder}`,
       `--load-extension=${folder}`,
     ],
-    viewport: {width: 1280, height: 1000},
+    viewport: {width: 1280, height: 1150},
   });
   return {
     context,

@@ -12,10 +12,22 @@ const IMAGES = join(
   ...['..', '..', '..', 'docs', 'images'],
 );
 
-/** Photographs the page into docs/images when asked to. */
-export async function picture(page: Page, name: string): Promise<void> {
+/**
+ * Photographs the page into docs/images when asked to.
+ *
+ * @param height Of what is worth seeing, from the top; all of it by default.
+ */
+export async function picture(
+  page: Page,
+  name: string,
+  height?: number,
+): Promise<void> {
   if (process.env['UPDATE_PICTURES'] === undefined) return;
   await mkdir(IMAGES, {recursive: true});
   await page.mouse.move(0, 0);
-  await page.screenshot({path: join(IMAGES, `${name}.png`)});
+  const width = page.viewportSize()?.width ?? 0;
+  await page.screenshot({
+    path: join(IMAGES, `${name}.png`),
+    ...(height === undefined ? {} : {clip: {x: 0, y: 0, width, height}}),
+  });
 }

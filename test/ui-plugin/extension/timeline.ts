@@ -88,3 +88,64 @@ export async function selectSlice(page: Page, id: number): Promise<void> {
      })`,
   );
 }
+
+/** Selects an event of a track as a click on it does. */
+export async function selectOnTrack(
+  page: Page,
+  uri: string,
+  id: number,
+): Promise<void> {
+  await page.evaluate(
+    `window.app.trace.selection.selectTrackEvent(${JSON.stringify(uri)}, ${id}, {
+       switchToCurrentSelectionTab: true,
+     })`,
+  );
+}
+
+/** The uri of the track whose event is selected. */
+export function selectedTrack(page: Page): Promise<string | undefined> {
+  return page.evaluate<string | undefined>(
+    'window.app.trace.selection.selection.trackUri',
+  );
+}
+
+/** Selects the middle half of the trace on all tracks. */
+export async function selectArea(page: Page): Promise<void> {
+  await page.evaluate(`{
+    const {traceInfo, selection, tracks} = window.app.trace;
+    const quarter = (traceInfo.end - traceInfo.start) / 4n;
+    selection.selectArea({
+      start: traceInfo.start + quarter,
+      end: traceInfo.end - quarter,
+      trackUris: tracks.getAllTracks().map(({uri}) => uri),
+    }, {switchToCurrentSelectionTab: true});
+  }`);
+}
+
+/** Names of the pinned tracks, from the top. */
+export function pinnedNames(page: Page): Promise<string[]> {
+  return page.evaluate<string[]>(
+    `window.app.trace.defaultWorkspace.pinnedTracks.map(({name}) => name)`,
+  );
+}
+
+/** In which colours a track draws the slices of a buffer. */
+export function colorsOf(
+  page: Page,
+  uri: string,
+  inode: number,
+): Promise<string[]> {
+  return page.evaluate<string[]>(`
+    (async () => {
+      const {tracks, engine} = window.app.trace;
+      const {renderer} = tracks.getTrack(${JSON.stringify(uri)});
+      const dataset = renderer.getDataset();
+      const rows = await engine.query(
+        'SELECT * FROM (' + dataset.query() + ') WHERE inode = ${inode}');
+      const colors = [];
+      for (const it = rows.iter(dataset.schema); it.valid(); it.next()) {
+        colors.push(renderer.attrs.colorizer(it).base.cssString);
+      }
+      return colors;
+    })()`);
+}
