@@ -66,9 +66,11 @@ export function loadedKernel(load: Load): SimulatedKernel {
     const free = make(isBusy ? load.busy : load.processes);
     if (isBusy) held.push(free);
   }
+  let oldest = 0;
   kernel.every(BigInt(Math.round(1e9 / perSecond)), () => {
-    held.shift()?.();
-    held.push(make(load.busy));
+    held[oldest]?.();
+    held[oldest] = make(load.busy);
+    oldest = (oldest + 1) % held.length;
     return true;
   });
   return kernel;

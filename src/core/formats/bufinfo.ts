@@ -124,8 +124,6 @@ interface KnownRecords {
 
 /** Unchanged records are compared so many at a time, at most. */
 const LARGEST_RUN = 64;
-/** Most records that are gone from the list were not so many in a row. */
-const LOOK_AHEAD = 16;
 
 /** The fixed fields of a buffer's line. */
 interface Head {
@@ -265,11 +263,20 @@ class BufinfoParser {
     // Numbers mostly go up: what is above all of them is new.
     if (known === undefined || inode > known.highestInode) return;
     const {objects} = known;
-    for (let i = this.next; i < this.next + LOOK_AHEAD; i++) {
-      if (objects[i]?.inode !== inode) continue;
-      this.next = i;
-      return;
+    let low = this.next;
+    let high = objects.length;
+    while (low < high) {
+      let at = (low + high) >> 1;
+      while (at < high && objects[at] === undefined) at++;
+      const found = at < high ? objects[at]?.inode : undefined;
+      if (found === inode) {
+        this.next = at;
+        return;
+      }
+      if (found === undefined || found < inode) high = (low + high) >> 1;
+      else low = at + 1;
     }
+    // Numbers of the shared counter are in no order.
     this.places ??= new Map(
       objects.map((object, i) => [object?.inode ?? -1n, i]),
     );

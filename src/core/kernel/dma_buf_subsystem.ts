@@ -38,10 +38,10 @@ export interface ExportRequest {
 
 /** drivers/dma-buf/dma-buf.c: all buffers that there are. */
 export class DmaBufSubsystem implements DmaBufOwner {
-  /** By serial, so oldest first. */
+  /** By inode where it is unique, else by serial; oldest first. */
   private readonly live = new Map<number, DmaBuf>();
-  /** The newest live buffer of each inode number; all where they are unique. */
-  private readonly byInode = new Map<number, DmaBuf>();
+  /** The newest live buffer of each inode number where they are not unique. */
+  private readonly byInode: Map<number, DmaBuf> | undefined;
   private readonly inodes: InodeAllocator;
   private readonly device: DeviceNumber;
   private exported = 0;
@@ -53,6 +53,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
   ) {
     this.inodes =
       profile.inodes === 'own' ? new OwnInodeCounter() : sharedInodes;
+    this.byInode = profile.inodes === 'own' ? undefined : new Map();
     this.device = {major: 0, minor: profile.minors.dmabuf};
   }
 
@@ -79,7 +80,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
   /** The live buffer of that inode number; the newest if several share it. */
   find(inode: bigint): DmaBuf | undefined {
     // Numbers count from 1: none is ever so large that it is not exact.
-    return this.byInode.get(Number(inode));
+    return (this.byInode ?? this.live).get(Number(inode));
   }
 
   /**
@@ -93,7 +94,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
   exportBuffer(request: ExportRequest): DmaBuf {
     const sizeBytes = checkedSize(request.sizeBytes);
     const inode = this.inodes.next(request.cpu);
-    if (this.profile.sysfsStats && this.byInode.has(Number(inode))) {
+    if (this.profile.sysfsStats && this.byInode?.has(Number(inode)) === true) {
       throw new KernelError('EEXIST', `inode ${inode} is in use in sysfs`);
     }
     const flags = request.flags & (O_ACCMODE | O_NONBLOCK);
@@ -117,17 +118,22 @@ export class DmaBufSubsystem implements DmaBufOwner {
         onRelease: request.onRelease,
       },
     );
-    this.live.set(buffer.serial, buffer);
-    this.byInode.set(Number(inode), buffer);
+    this.live.set(this.keyOf(buffer), buffer);
+    this.byInode?.set(Number(inode), buffer);
     this.bytes += sizeBytes;
     return buffer;
   }
 
   released(buffer: DmaBuf): void {
+    const {byInode} = this;
     const inode = Number(buffer.inode);
-    this.live.delete(buffer.serial);
-    if (this.byInode.get(inode) === buffer) this.byInode.delete(inode);
+    this.live.delete(this.keyOf(buffer));
+    if (byInode?.get(inode) === buffer) byInode.delete(inode);
     this.bytes -= buffer.sizeBytes;
+  }
+
+  private keyOf({inode, serial}: DmaBuf): number {
+    return this.byInode === undefined ? Number(inode) : serial;
   }
 
   /** f_mode, as bufinfo prints it. */
