@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {unlink} from 'node:fs/promises';
+import {stat, unlink} from 'node:fs/promises';
 import {memberName, writeCombined} from '../archive/combined.js';
 import {DeviceError} from '../device/index.js';
 import type {RecordingResult} from '../recording.js';
@@ -81,6 +81,7 @@ class RecordingBeside {
   }
 
   async run(): Promise<ExitCode> {
+    await refuseDevice(this.options.archive);
     const sink = await openFileSink(this.parts.ours);
     try {
       await this.start();
@@ -224,6 +225,16 @@ class RecordingBeside {
     this.isReleased = true;
     await this.options.release();
   }
+}
+
+/** Beside a device or a pipe there is no place for the parts. */
+async function refuseDevice(archive: string): Promise<void> {
+  const place = await stat(archive).catch(() => undefined);
+  if (place === undefined || place.isFile()) return;
+  throw new CliError(
+    `${oneLine(archive)} is no plain file: with --system-trace name one with -o`,
+    exitCode.usage,
+  );
 }
 
 function isExpected(error: unknown): error is Error {

@@ -14,8 +14,13 @@
  *   a host that lost power or a network that was cut.
  * - The shell itself may be killed: then the SIGHUP that follows the end of a
  *   pty's session leader ends `perfetto`, and duration_ms is the last resort.
- * - The file's name is removed as soon as the file is open for reading, which
- *   is before tracing begins. Its space is free when the last of us ends.
+ * - The file's name is removed as soon as the file is open for reading, a tenth
+ *   of a second after it was made. Its space is free when the last of us ends.
+ *
+ * Android's policy lets a shell send `perfetto` signals, but neither SIGKILL nor
+ * signal 0 (system/sepolicy, private/shell.te: `allow shell perfetto:process
+ * signal`). So /proc tells whether it lives, and one that does not hear SIGTERM
+ * gets SIGHUP, which it does not catch.
  *
  * A file, and not `-o -`: a reader that is slow would hold up the service's
  * only thread.
@@ -30,7 +35,8 @@
  * | `missing`            | there is no `perfetto`; the shell ends            |
  * | `have NOTIFY RSS VERSION` | what there is: NOTIFY 1: with --notify-fd, RSS
  *   1: the kernel has /proc/PID/dmabuf_rss                                    |
- * | `running`            | the file is open, tracing begins                  |
+ * | `running [PATH]`     | the file is open, tracing begins; PATH: its name
+ *   could not be removed                                                      |
  * | `failed STATUS`      | `perfetto` ended before that; the shell ends      |
  * | `unreadable`         | its file cannot be read; the shell ends           |
  * | `size BYTES`, `ended BYTES` | answers a `beat`: it runs, or it has ended |
@@ -69,11 +75,12 @@ while :; do
   C=$C$L$NL
 done
 P=
-lives() { kill -0 $P; }
+lives() { [ -d /proc/$P ]; }
 halt() {
   kill -TERM $P; I=0
   while lives && [ $I -lt 300 ]; do sleep 0.1; I=$((I+1)); done
-  kill -KILL $P; wait $P; S=$?
+  lives && kill -HUP $P
+  wait $P; S=$?
 }
 size() { stat -L -c %s /proc/$$/fd/3; }
 trap 'rm -f "$O"' EXIT
@@ -88,7 +95,7 @@ if [ ! -e "$O" ]; then halt; say failed $S; exit; fi
 if [ ! -r "$O" ]; then halt; say unreadable; exit; fi
 exec 3<"$O"
 rm -f "$O"
-say running
+[ -e "$O" ] && say running "$O" || say running
 M=0
 while [ $M -lt 3 ]; do
   L=

@@ -45,8 +45,8 @@ const SETTLE_MS = 1000;
 const SLOWEST_START_MS = 10_000;
 /** The script gives perfetto 30 s to write out what it has. */
 const STOP_LIMIT_MS = 45_000;
-/** perfetto was killed because it did not end. */
-const KILLED = 137;
+/** perfetto was killed, by SIGHUP, because it did not end. */
+const KILLED = 129;
 
 /**
  * Starts the device's own perfetto, and waits until it records.
@@ -119,6 +119,7 @@ class Starting {
     return new SystemTraceSession(device, stream, reader, {
       ...options,
       recordsDmabufRss: hasRss === '1' && pollsDmabufRss(config),
+      keptPath: begun.args[0],
     });
   }
 
@@ -169,6 +170,8 @@ class Starting {
 
 interface SessionOptions extends SystemTraceOptions {
   readonly recordsDmabufRss: boolean;
+  /** Of the device's file, where it may not be removed. */
+  readonly keptPath: string | undefined;
 }
 
 /**
@@ -305,6 +308,17 @@ export class SystemTraceSession {
   }
 
   private note(status: number): string | undefined {
+    const {keptPath} = this.options;
+    const notes = [
+      this.endNote(status),
+      keptPath === undefined
+        ? undefined
+        : `the device did not let its file be removed: remove ${keptPath}`,
+    ].filter((note) => note !== undefined);
+    return notes.length === 0 ? undefined : notes.join('; ');
+  }
+
+  private endNote(status: number): string | undefined {
     if (status === KILLED && !this.endedEarly) {
       return (
         'perfetto did not end and was killed: the end of the system trace may ' +

@@ -29,8 +29,8 @@ it('says how far the clocks disagree and how to open it', async () => {
     code: 0,
     stdout:
       `Wrote ${folder}/out.tar: one boot, wall clocks 2.3 ms apart\n` +
-      "Open it: go to https://ui.perfetto.dev, choose 'Open trace file' and " +
-      `take ${folder}/out.tar (or drag it there)\n`,
+      `Open it: 'perfetto-dmabuf open ${folder}/out.tar', or go to ` +
+      "https://ui.perfetto.dev, choose 'Open trace file' and take it\n",
   });
   expect(stderr).toBe(
     "Left out our dmabuf_rss counters: the kernel's own are in " +

@@ -189,6 +189,18 @@ describe.skipIf(standInFolder === undefined)('record --system-trace', () => {
     expect(await members()).toEqual(BOTH);
   });
 
+  it('an output that is no file is refused', async () => {
+    const {code, stderr} = await runCli(
+      ['record', '--system-trace', '-o', '/dev/null', '-d', '1'],
+      {effects: {connectSource: () => Promise.resolve(source())}},
+    );
+    expect({code, stderr}).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('/dev/null is no plain file: with'),
+    });
+    expect(device.children).toEqual([]);
+  });
+
   it('a configuration that is refused: ours alone, and it is said', async () => {
     const config = join(folder, 'mine.pbtx');
     writeFileSync(config, 'bufers { size_kb: 1024 }');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The script in a real shell, with a perfetto that records this machine.
 import {spawnSync} from 'node:child_process';
-import {mkdirSync, mkdtempSync, readFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterEach, describe, expect, test} from 'vitest';
@@ -33,6 +33,12 @@ class Memory implements TraceSink {
     return Promise.resolve();
   }
 }
+
+/** `allow shell perfetto:process signal`, and no more. */
+const STRICT_KILL = `kill() {
+  case $1 in -0 | -KILL | -9 | -STOP) return 1 ;; esac
+  command kill "$@"
+}`;
 
 const CONFIG = builtInConfig({version: undefined, durationMs: undefined});
 
@@ -92,6 +98,28 @@ describe.skipIf(folder === undefined)('with the stand-in', () => {
     expect(bytes).toBeGreaterThan(20_000_000);
     expect(sink.bytesWritten).toBe(bytes);
     expect(sink.pieces.length).toBeGreaterThan(10);
+  });
+
+  test("what Android's policy denies a shell is not needed", async () => {
+    const strict = device();
+    const open = strict.open.bind(strict);
+    strict.open = (command) => open(`${STRICT_KILL}\n${command}`);
+    const session = await start(strict);
+    await until(() => session.bytes > 0);
+    expect(session.endedEarly).toBe(false);
+    const sink = new Memory();
+    expect((await session.stop(sink)).note).toBeUndefined();
+    expect(sink.bytesWritten).toBeGreaterThan(0);
+  });
+
+  test('a file that may not be removed is told', async () => {
+    const strict = device();
+    const open = strict.open.bind(strict);
+    strict.open = (command) => open(`rm() { return 1; }\n${command}`);
+    const session = await start(strict);
+    const {note = ''} = await session.stop(new Memory());
+    expect(note).toMatch(/be removed: remove \/.*perfetto-dmabuf-.*\.pftrace$/);
+    rmSync(note.split(' ').at(-1) ?? '');
   });
 
   test('the configuration sees the version, and is not mangled', async () => {

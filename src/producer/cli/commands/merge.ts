@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {Command} from 'commander';
 import {mergeTraces} from '../../archive/merge.js';
+import {PROGRAM} from '../console.js';
 import type {Context} from '../effects.js';
 import {exitCode, type ExitCode} from '../errors.js';
 import {oneLine} from '../output/terminal.js';
@@ -52,8 +53,8 @@ export async function runMerge(
       `, wall clocks ${formatDuration(merged.clocksDifferNs)} apart`,
   );
   await console.out.line(
-    `Open it: go to https://ui.perfetto.dev, choose 'Open trace file' and ` +
-      `take ${oneLine(output)} (or drag it there)`,
+    `Open it: '${PROGRAM} open ${oneLine(output)}', or go to ` +
+      "https://ui.perfetto.dev, choose 'Open trace file' and take it",
   );
   return exitCode.done;
 }
