@@ -144,12 +144,32 @@ const WHY: readonly (readonly [RegExp, Why])[] = [
 function timeIn(
   parts: readonly (string | undefined)[] = [],
 ): number | undefined {
-  const [year, month, day, hour, minute, second] = parts.map(Number);
   if (parts.length < 6 || parts.includes(undefined)) return undefined;
-  const ms =
-    daysSince1970(year ?? NaN, month ?? NaN, day ?? NaN) * 86_400_000 +
-    ((hour ?? NaN) * 3600 + (minute ?? NaN) * 60 + (second ?? NaN)) * 1000;
-  return Number.isFinite(ms) ? ms : undefined;
+  const [
+    year = NaN,
+    month = NaN,
+    day = NaN,
+    hour = NaN,
+    minute = NaN,
+    second = NaN,
+  ] = parts.map(Number);
+  // In ns, all of these fit into 63 bits.
+  const isTime =
+    isWithin(year, 1970, 2199) &&
+    isWithin(month, 1, 12) &&
+    isWithin(day, 1, 31) &&
+    isWithin(hour, 0, 23) &&
+    isWithin(minute, 0, 59) &&
+    isWithin(second, 0, 60);
+  if (!isTime) return undefined;
+  return (
+    daysSince1970(year, month, day) * 86_400_000 +
+    (hour * 3600 + minute * 60 + second) * 1000
+  );
+}
+
+function isWithin(value: number, least: number, most: number): boolean {
+  return value >= least && value <= most;
 }
 
 /** Gregorian; counted from March on, so that leap days come last. */

@@ -18,7 +18,7 @@ import {
 import {TOOL_VERSION} from '../version.js';
 import {BugReportError} from './errors.js';
 import {LineSplitter} from './line_splitter.js';
-import {clockOf, type ReportClock} from './report_clock.js';
+import {clockOf, isUptime, type ReportClock} from './report_clock.js';
 import {stateOf} from './report_snapshot.js';
 import {
   SectionFinder,
@@ -288,7 +288,7 @@ function timeOf(
   );
   const localMs = about?.afterLocalMs ?? header.localMs;
   const durationNs = toNs(about?.durationMs ?? 0);
-  if (localMs === undefined) {
+  if (localMs === undefined || localMs < (clock.zoneMs ?? 0)) {
     const [bootNs, beganNs, endedNs] = [0n, 0n, durationNs];
     const isBootKnown = false;
     return {
@@ -307,7 +307,9 @@ function timeOf(
     local - zoneMs - (realOffsetMs ?? 0);
   const beganMs = bootMsOf(Math.min(header.localMs ?? localMs, localMs));
   // A clock that was set back, or an uptime of whole minutes.
-  const isBootKnown = realOffsetMs !== undefined && beganMs >= 0;
+  const endedMs = bootMsOf(Math.max(localMs, ...latest));
+  const isBootKnown =
+    realOffsetMs !== undefined && isUptime(beganMs) && isUptime(endedMs);
   const toBootNs = (local: number): bigint =>
     toNs(isBootKnown ? bootMsOf(local) : local - zoneMs);
   const bootNs = toBootNs(localMs);

@@ -19,14 +19,22 @@ const UPTIME_ACCURACY_MS = 60_000;
 /** Times in text have whole seconds, and both ends count. */
 const TEXT_ACCURACY_MS = 2_000;
 const QUARTER_MS = 900_000;
+/** Zones are at most 14 h from UTC; and a day for what is odd. */
+const MOST_ZONE_MS = 38 * 3_600_000;
+/** No device is up for longer. */
+const MOST_UPTIME_MS = 50 * 365 * 86_400_000;
 
 /** Works out how the report's clocks stand to each other. */
 export function clockOf(texts: readonly ReportText[]): ReportClock {
   const alarm = texts.find(({alarmClock}) => alarmClock)?.alarmClock;
-  if (alarm !== undefined) {
-    // Zones differ by quarters of an hour; the text's seconds are cut.
-    const zoneMs =
-      Math.round((alarm.localMs - alarm.realMs) / QUARTER_MS) * QUARTER_MS;
+  // Zones differ by quarters of an hour; the text's seconds are cut.
+  const apartMs = (alarm?.localMs ?? 0) - (alarm?.realMs ?? 0);
+  if (
+    alarm !== undefined &&
+    Math.abs(apartMs) <= MOST_ZONE_MS &&
+    isUptime(alarm.bootMs)
+  ) {
+    const zoneMs = Math.round(apartMs / QUARTER_MS) * QUARTER_MS;
     return {
       zoneMs,
       realOffsetMs: alarm.realMs - alarm.bootMs,
@@ -40,7 +48,7 @@ export function clockOf(texts: readonly ReportText[]): ReportClock {
   }
   for (const {header} of texts) {
     const {localMs, uptimeMs} = header;
-    if (localMs === undefined || uptimeMs === undefined) continue;
+    if (localMs === undefined || !isUptime(uptimeMs)) continue;
     return {
       zoneMs,
       realOffsetMs: localMs - (zoneMs ?? 0) - uptimeMs,
@@ -48,6 +56,10 @@ export function clockOf(texts: readonly ReportText[]): ReportClock {
     };
   }
   return {zoneMs, realOffsetMs: undefined, accuracyMs: undefined};
+}
+
+export function isUptime(ms: number | undefined): ms is number {
+  return ms !== undefined && ms >= 0 && ms <= MOST_UPTIME_MS;
 }
 
 /** `dumpsys meminfo` begins with the time since boot and ends with the date. */
@@ -59,7 +71,7 @@ function meminfoOffset(
     for (const {kind, text, endLocalMs, durationMs} of sections) {
       if (kind !== 'meminfo' || endLocalMs === undefined) continue;
       const {elapsedRealtimeMs} = parseDumpsysMeminfo(text);
-      if (elapsedRealtimeMs === undefined) continue;
+      if (!isUptime(elapsedRealtimeMs)) continue;
       return endLocalMs - zoneMs - (durationMs ?? 0) - elapsedRealtimeMs;
     }
   }

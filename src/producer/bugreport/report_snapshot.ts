@@ -19,6 +19,10 @@ import type {
 } from '../../core/model/index.js';
 import type {Section} from './sections.js';
 
+/** Sizes and inodes from here on are no kernel's; 8 TiB, and 64 bits. */
+const TOO_BIG_BYTES = 1n << 43n;
+const TOO_BIG_INODE = 1n << 64n;
+
 export interface ReportState {
   readonly snapshot: Snapshot;
   /** What dmabuf_dump sums up itself. */
@@ -54,6 +58,13 @@ export function stateOf(
   const holdersCut = !hasAllHolders(useful, sections);
   if (useful.length === 0 && bufinfo === undefined) return undefined;
   const buffers = mergeBuffers(useful, bufinfo, holderCounts(useful));
+  const doubted = doubtNumbers(buffers);
+  if (doubted > 0) {
+    allProblems.push(
+      `the sizes or inodes of ${doubted} buffer(s) are no kernel's, and are ` +
+        'not taken over',
+    );
+  }
   const processes = mergeProcesses(useful, buffers, bootNs + durationNs);
   return {
     snapshot: {
@@ -218,6 +229,19 @@ function mergeBuffers(
     }
   }
   return buffers;
+}
+
+/** Takes out what no device can have; gives how many there were. */
+function doubtNumbers(buffers: Map<bigint, DmaBuf>): number {
+  let doubted = 0;
+  for (const [inode, buffer] of buffers) {
+    if (inode >= TOO_BIG_INODE) buffers.delete(inode);
+    else if ((buffer.sizeBytes ?? 0n) >= TOO_BIG_BYTES) {
+      buffers.set(inode, {...buffer, sizeBytes: undefined});
+    } else continue;
+    doubted++;
+  }
+  return doubted;
 }
 
 function refsOf(

@@ -35,7 +35,8 @@ Examples:
   ${PROGRAM} dump --by name                 what there is at this moment
   ${PROGRAM} open camera.pftrace            show it in the Perfetto UI
   ${PROGRAM} report camera.pftrace          what a recording tells
-  ${PROGRAM} diff before.json live          what has changed since`;
+  ${PROGRAM} diff before.json live          what has changed since
+  ${PROGRAM} bugreport read bugreport.zip   what somebody's report tells`;
 
 /** The command line as commander knows it. */
 export function makeProgram(context: Context): Program {

@@ -8,6 +8,7 @@ import {
   BugReportError,
   readBugReport,
 } from '../../../src/producer/bugreport/index.js';
+import {reportTrace} from '../../../src/producer/bugreport/report_trace.js';
 import {temporaryFolder} from '../trace/temporary.js';
 import {
   ALARM,
@@ -304,6 +305,41 @@ describe('the clock', () => {
     expect(time.bootNs).toBe(REPORT_BOOT_NS + 15_000_000_000n);
   });
 
+  it('times that no clock shows are not taken over', async () => {
+    const number = fc.bigInt(0n, 10n ** 15n - 1n).map(String);
+    const two = fc.nat({max: 99}).map((n) => String(n).padStart(2, '0'));
+    const year = fc.nat({max: 9999}).map((n) => String(n).padStart(4, '0'));
+    const time = fc
+      .tuple(year, two, two, two, two, two)
+      .map(([y, mo, d, h, mi, s]) => `${y}-${mo}-${d} ${h}:${mi}:${s}`);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.tuple(time, time, time, time),
+        fc.tuple(number, number, number),
+        async ([began, alarm, ended, last], [real, boot, realtime]) => {
+          const text =
+            header({
+              uptime: `up ${realtime.slice(0, 5)} weeks, 1 day,`,
+            }).replace('2023-04-27 23:50:35', began) +
+            dump +
+            service(
+              'alarm',
+              `nowRTC=${real}=${alarm} nowELAPSED=${boot}\n`,
+              ended,
+            ) +
+            service('meminfo', `Uptime: 1 Realtime: ${realtime}\n`, last) +
+            DONE;
+          const report = await readBugReport(asText(text));
+          if (report.time.realNs === undefined) return;
+          expect(report.time.bootNs).toBeGreaterThanOrEqual(0n);
+          expect(report.time.endedNs).toBeLessThan(1n << 63n);
+          expect(reportTrace(report).length).toBeGreaterThan(1000);
+        },
+      ),
+      {numRuns: 100},
+    );
+  });
+
   it('without a zone or a time since boot, both are said', async () => {
     const {time, problems} = await readBugReport(
       asText(header() + dump + DONE),
@@ -513,6 +549,36 @@ describe('hostile and broken files', () => {
     );
     expect(snapshot?.buffers.size).toBe(1);
     expect(problems.join('\n')).toContain('too long');
+  });
+
+  it('numbers that no kernel has are not taken over', async () => {
+    const nines = '9'.repeat(20);
+    const table =
+      '     evil:7    \n' +
+      '                  Name              Rss              Pss         nr_procs            Inode\n' +
+      ` a ${nines} kB ${nines} kB ${nines} 14\n` +
+      ` b 4 kB 4 kB 1 ${nines}\n` +
+      ' c 4 kB 4 kB 1 15\n' +
+      'dmabuf total: 4 kB kernel_rss: 0 kB userspace_rss: 4 kB userspace_pss: 4 kB\n';
+    const bufinfo =
+      '\nDma-buf Objects:\nsize    \tflags   \tmode    \tcount   \texp_name\tino     \tname\n' +
+      `${nines}\t00000002\t00080007\t00000001\tsystem\t00000016\tx\n` +
+      '\tAttached Devices:\nTotal 0 devices attached\n\n\nTotal 1 objects, 1 bytes\n';
+    const report = await readBugReport(
+      asText(
+        header() +
+          command('Dmabuf dump', 'dmabuf_dump', table) +
+          command('dmabuf info', '/d/dma_buf/bufinfo', bufinfo) +
+          ALARM +
+          DONE,
+      ),
+    );
+    const sizes = [...(report.snapshot?.buffers.values() ?? [])].map(
+      ({inode, sizeBytes}) => `${inode} ${sizeBytes}`,
+    );
+    expect(sizes.sort()).toEqual(['14 undefined', '15 4096', '16 undefined']);
+    expect(report.problems.join()).toContain("3 buffer(s) are no kernel's");
+    expect(reportTrace(report).length).toBeGreaterThan(1000);
   });
 
   it('messages hold no control characters', async () => {
