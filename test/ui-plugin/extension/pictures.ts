@@ -6,6 +6,7 @@ import {mkdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import type {Page} from 'playwright-core';
+import {settle} from '../../browser/perfetto_ui.js';
 
 const IMAGES = join(
   dirname(fileURLToPath(import.meta.url)),
@@ -25,6 +26,9 @@ export async function picture(
   if (process.env['UPDATE_PICTURES'] === undefined) return;
   await mkdir(IMAGES, {recursive: true});
   await page.mouse.move(0, 0);
+  // What was scrolled is drawn in full only now.
+  await page.evaluate('window.raf?.scheduleFullRedraw?.()');
+  await settle(page);
   const width = page.viewportSize()?.width ?? 0;
   await page.screenshot({
     path: join(IMAGES, `${name}.png`),

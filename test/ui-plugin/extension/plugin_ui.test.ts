@@ -25,6 +25,7 @@ import {picture} from './pictures.js';
 import {recordScenario} from './recorded.js';
 import {
   childrenOf,
+  collapse,
   colorsOf,
   expand,
   pinnedNames,
@@ -35,6 +36,8 @@ import {
 } from './timeline.js';
 
 const LIFETIMES_URI = '/org.kernel.DmaBuf/machine_0/buffers';
+
+const INODE = `extract_arg(s.arg_set_id, 'dma_buf.inode')`;
 
 const WHAT = 'the plugin in a real Perfetto UI';
 const isPossible = hasPerfettoUi(WHAT) && hasChromium(WHAT);
@@ -83,18 +86,19 @@ describe.skipIf(!isPossible)(WHAT, () => {
     const one = (column: string, process: string): Promise<number> =>
       queryNumber(
         page,
-        `SELECT ${column} AS value FROM dmabuf_holding AS h
+        `SELECT ${column} AS value FROM slice AS s
+         JOIN process_track AS t ON t.id = s.track_id
          JOIN process AS p USING (upid)
-         WHERE h.name = 'com.example.camera/Main'
+         WHERE s.name GLOB 'com.example.camera/Main *'
            AND p.name GLOB '*${process}'
-         ORDER BY h.ts, h.inode LIMIT 1`,
+         ORDER BY s.name, s.ts LIMIT 1`,
       );
     const uri = (upid: number): string => `/process_${upid}/dma_buf_buffers`;
     return {
-      inode: await one('h.inode', 'com.example.camera'),
-      holding: await one('h.id', 'com.example.camera'),
-      camera: uri(await one('h.upid', 'com.example.camera')),
-      compositor: uri(await one('h.upid', 'surfaceflinger')),
+      inode: await one(INODE, 'com.example.camera'),
+      holding: await one('s.id', 'com.example.camera'),
+      camera: uri(await one('p.upid', 'com.example.camera')),
+      compositor: uri(await one('p.upid', 'surfaceflinger')),
     };
   }
 
@@ -117,6 +121,14 @@ describe.skipIf(!isPossible)(WHAT, () => {
       expect.arrayContaining(['Exporter: system', 'Exporter: camera']),
     );
     expect(await childrenOf(page, /^By name$/)).toContain('JPEG-4032x3024');
+  });
+
+  it('is worth a picture', async () => {
+    await openTimeline();
+    await expand(page, /^DMA-BUF[^/]*(\/By (exporter|name))?$/);
+    await settle(page);
+    await picture(page, 'plugin_tracks');
+    await collapse(page, /^DMA-BUF[^/]*$/);
   });
 
   it('gives one buffer one colour wherever it is', async () => {
@@ -192,6 +204,12 @@ describe.skipIf(!isPossible)(WHAT, () => {
     await row('com.example.camera ').locator('button').click();
     await row('JPEG-4032x3024').waitFor();
     await row('Kernel-only').waitFor();
+    // A name lies below its process, by its button's place too.
+    const indent = async (text: string): Promise<number> =>
+      (await row(text).locator('button').boundingBox())?.x ?? 0;
+    expect(await indent('JPEG-4032x3024')).toBeGreaterThan(
+      await indent('com.example.camera '),
+    );
     await settle(page);
     await picture(page, 'explorer', 720);
   });

@@ -48,25 +48,32 @@ export function importErrors(page: Page): Promise<number> {
   return page.evaluate<number>('window.app.trace.traceInfo.importErrors');
 }
 
-/** Expands the groups on the way to tracks, and the tracks themselves. */
-export async function expand(page: Page, paths: RegExp): Promise<void> {
-  await page.evaluate(`
-    for (const node of window.app.trace.defaultWorkspace.flatTracks) {
-      const path = [];
-      for (let at = node; at?.name; at = at.parent) path.unshift(at.name);
-      if (${String(paths)}.test(path.join('/'))) node.expand();
-    }
-    window.app.raf?.scheduleFullRedraw?.();`);
+/** Expands the groups whose paths (names with slashes) match. */
+export function expand(page: Page, paths: RegExp): Promise<void> {
+  return onNodes(page, paths, 'expand');
+}
+
+export function collapse(page: Page, paths: RegExp): Promise<void> {
+  return onNodes(page, paths, 'collapse');
 }
 
 /** Pins tracks to the top. */
-export async function pin(page: Page, paths: RegExp): Promise<void> {
+export function pin(page: Page, paths: RegExp): Promise<void> {
+  return onNodes(page, paths, 'pin');
+}
+
+async function onNodes(
+  page: Page,
+  paths: RegExp,
+  method: 'expand' | 'collapse' | 'pin',
+): Promise<void> {
   await page.evaluate(`
     for (const node of window.app.trace.defaultWorkspace.flatTracks) {
       const path = [];
       for (let at = node; at?.name; at = at.parent) path.unshift(at.name);
-      if (${String(paths)}.test(path.join('/'))) node.pin();
-    }`);
+      if (${String(paths)}.test(path.join('/'))) node.${method}();
+    }
+    window.raf?.scheduleFullRedraw?.();`);
 }
 
 /** The first column of a query's first row, an integer. */
@@ -141,7 +148,9 @@ export function colorsOf(
       const {renderer} = tracks.getTrack(${JSON.stringify(uri)});
       const dataset = renderer.getDataset();
       const rows = await engine.query(
-        'SELECT * FROM (' + dataset.query() + ') WHERE inode = ${inode}');
+        'SELECT * FROM (' + dataset.query() + ') WHERE id IN (' +
+        'SELECT id FROM slice WHERE ' +
+        "extract_arg(arg_set_id, 'dma_buf.inode') = ${inode})");
       const colors = [];
       for (const it = rows.iter(dataset.schema); it.valid(); it.next()) {
         colors.push(renderer.attrs.colorizer(it).base.cssString);
