@@ -30,6 +30,9 @@ export async function launchWithExtension(
     args: [
       ...chromiumArguments(),
       '--headless=new',
+      // Without a graphics card WebGL leaves gaps in pictures; the UI then
+      // draws without it.
+      '--disable-3d-apis',
       `--disable-extensions-except=${folder}`,
       `--load-extension=${folder}`,
     ],
