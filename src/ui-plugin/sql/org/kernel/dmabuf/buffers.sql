@@ -97,71 +97,6 @@ WHERE
 ORDER BY
   s.id;
 
--- Slices of holdings, each with the lifetime of its buffer. There is none where
--- the trace begins in the middle of a recording.
-CREATE PERFETTO TABLE _dmabuf_held_slice
-AS
-WITH
-  _track AS MATERIALIZED (
-    SELECT *
-    FROM _dmabuf_slice_track
-    WHERE
-      upid IS NOT NULL
-  ),
-  _slice AS (
-    SELECT
-      s.id,
-      s.ts,
-      s.dur,
-      s.track_id,
-      s.arg_set_id,
-      t.depth,
-      t.machine_id,
-      t.upid,
-      extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
-      ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
-    FROM slice AS s
-    JOIN _track AS t
-      ON t.id = s.track_id
-    WHERE
-      s.category = 'dma_buf'
-  ),
-  _lifetime AS MATERIALIZED (
-    SELECT id, ts, next_ts, inode, generation, machine_id
-    FROM _dmabuf_lifetime
-  )
-SELECT s.*, l.id AS lifetime_id
-FROM _slice AS s
-LEFT JOIN _lifetime AS l
-  ON l.inode = s.inode
-  AND l.generation = s.generation
-  AND l.machine_id IS s.machine_id
-  AND l.ts <= s.ts
-  AND (l.next_ts IS NULL OR s.ts < l.next_ts)
-WHERE
-  s.inode IS NOT NULL
-ORDER BY
-  s.id;
-
--- Holdings that have no lifetime: the first holding of the buffer stands for
--- it.
-CREATE PERFETTO TABLE _dmabuf_held_orphan
-AS
-SELECT
-  id,
-  ts,
-  dur,
-  inode,
-  generation,
-  machine_id,
-  arg_set_id,
-  min(id) OVER (PARTITION BY inode, generation, machine_id) AS buffer_id
-FROM _dmabuf_held_slice
-WHERE
-  lifetime_id IS NULL
-ORDER BY
-  id;
-
 -- New names that buffers got while they were there.
 CREATE PERFETTO TABLE dmabuf_rename(
   -- Alias for `slice.id` of the instant.
@@ -205,63 +140,11 @@ JOIN _lifetime AS l
 ORDER BY
   i.id;
 
--- What `dmabuf_buffer` shows, but for what is read from the arguments as
--- needed.
-CREATE PERFETTO TABLE _dmabuf_buffer
+-- Buffers that the trace holds the lifetime of.
+CREATE PERFETTO TABLE _dmabuf_lived_buffer
 AS
 WITH
-  _life AS (
-    SELECT
-      id,
-      ts,
-      dur,
-      iif(dur = -1, NULL, ts + dur) AS end_ts,
-      inode,
-      generation,
-      track_id,
-      depth,
-      id AS slice_id,
-      arg_set_id,
-      arg_set_id AS any_arg_set_id,
-      machine_id
-    FROM _dmabuf_lifetime
-    UNION ALL
-    SELECT
-      buffer_id AS id,
-      min(ts) AS ts,
-      iif(max(dur = -1), -1, max(ts + dur) - min(ts)) AS dur,
-      iif(max(dur = -1), NULL, max(ts + dur)) AS end_ts,
-      inode,
-      generation,
-      NULL AS track_id,
-      NULL AS depth,
-      NULL AS slice_id,
-      NULL AS arg_set_id,
-      max(iif(id = buffer_id, arg_set_id, NULL)) AS any_arg_set_id,
-      machine_id
-    FROM _dmabuf_held_orphan
-    GROUP BY
-      buffer_id
-  ),
-  _held AS (
-    SELECT
-      buffer_id,
-      count() AS holdings,
-      max(extract_arg(arg_set_id, 'dma_buf.holders')) AS max_holders,
-      max(extract_arg(arg_set_id, 'dma_buf.size')) AS size
-    FROM (
-      SELECT lifetime_id AS buffer_id, arg_set_id
-      FROM _dmabuf_held_slice
-      WHERE
-        lifetime_id IS NOT NULL
-      UNION ALL
-      SELECT buffer_id, arg_set_id
-      FROM _dmabuf_held_orphan
-    )
-    GROUP BY
-      buffer_id
-  ),
-  _last_name AS (
+  _last_name AS MATERIALIZED (
     -- SQLite takes name from the row that holds the max().
     SELECT buffer_id, name, max(id) AS id
     FROM dmabuf_rename
@@ -272,38 +155,217 @@ SELECT
   l.id,
   l.ts,
   l.dur,
-  ifnull(l.end_ts, (SELECT end_ts FROM trace_bounds)) AS end_ts,
+  iif(l.dur = -1, (SELECT end_ts FROM trace_bounds), l.ts + l.dur) AS end_ts,
   l.dur = -1 AS is_open,
   l.inode,
   l.generation,
   l.inode || '.' || l.generation AS key,
-  ifnull(n.name, extract_arg(l.any_arg_set_id, 'dma_buf.name')) AS name,
-  extract_arg(l.any_arg_set_id, 'dma_buf.exporter') AS exporter,
-  ifnull(extract_arg(l.any_arg_set_id, 'dma_buf.size'), h.size) AS size,
-  ifnull(h.max_holders, 0) AS max_holders,
-  ifnull(h.holdings, 0) AS holdings,
+  ifnull(n.name, extract_arg(l.arg_set_id, 'dma_buf.name')) AS name,
+  extract_arg(l.arg_set_id, 'dma_buf.exporter') AS exporter,
+  extract_arg(l.arg_set_id, 'dma_buf.size') AS size,
   l.track_id,
   l.depth,
-  l.slice_id,
   l.arg_set_id,
-  l.any_arg_set_id,
-  l.machine_id
-FROM _life AS l
-LEFT JOIN _held AS h
-  ON h.buffer_id = l.id
+  l.machine_id,
+  l.next_ts
+FROM _dmabuf_lifetime AS l
 LEFT JOIN _last_name AS n
   ON n.buffer_id = l.id
 ORDER BY
   l.id;
 
-CREATE PERFETTO INDEX _dmabuf_buffer_by_inode ON _dmabuf_buffer(inode);
+-- What `dmabuf_holding` shows, but for what is read from the arguments as
+-- needed. In one pass: this is by far the longest table. Where the trace does
+-- not hold the lifetime of a buffer (it begins in the middle of a recording) a
+-- number below 0 stands for that.
+CREATE PERFETTO TABLE _dmabuf_holding
+AS
+WITH
+  _track AS MATERIALIZED (
+    SELECT t.id, t.upid, t.machine_id, t.depth, p.pid, p.name AS process_name
+    FROM _dmabuf_slice_track AS t
+    JOIN process AS p
+      ON p.upid = t.upid
+  ),
+  _buffer AS MATERIALIZED (
+    SELECT
+      id,
+      ts,
+      next_ts,
+      inode,
+      generation,
+      machine_id,
+      key,
+      name,
+      exporter,
+      size
+    FROM _dmabuf_lived_buffer
+  ),
+  _slice AS (
+    SELECT
+      s.id,
+      s.ts,
+      s.dur,
+      s.track_id,
+      s.arg_set_id,
+      t.depth,
+      t.machine_id,
+      t.upid,
+      t.pid,
+      t.process_name,
+      extract_arg(s.arg_set_id, 'dma_buf.inode') AS inode,
+      ifnull(extract_arg(s.arg_set_id, 'dma_buf.generation'), 0) AS generation
+    FROM slice AS s
+    JOIN _track AS t
+      ON t.id = s.track_id
+    WHERE
+      s.category = 'dma_buf'
+  )
+SELECT
+  s.id,
+  s.ts,
+  s.dur,
+  iif(s.dur = -1, (SELECT end_ts FROM trace_bounds), s.ts + s.dur) AS end_ts,
+  s.dur = -1 AS is_open,
+  s.upid,
+  s.pid,
+  s.process_name,
+  ifnull(
+    b.id,
+    ~(s.inode + (s.generation << 48) + (ifnull(s.machine_id, 0) << 56))
+  ) AS buffer_id,
+  s.inode,
+  ifnull(b.key, s.inode || '.' || s.generation) AS key,
+  iif(b.id IS NULL, extract_arg(s.arg_set_id, 'dma_buf.name'), b.name) AS name,
+  ifnull(b.exporter, extract_arg(s.arg_set_id, 'dma_buf.exporter'))
+    AS exporter,
+  ifnull(b.size, extract_arg(s.arg_set_id, 'dma_buf.size')) AS size,
+  s.track_id,
+  s.depth,
+  s.arg_set_id
+FROM _slice AS s
+LEFT JOIN _buffer AS b
+  ON b.inode = s.inode
+  AND b.generation = s.generation
+  AND b.machine_id IS s.machine_id
+  AND b.ts <= s.ts
+  AND (b.next_ts IS NULL OR s.ts < b.next_ts)
+WHERE
+  s.inode IS NOT NULL
+ORDER BY
+  s.id;
+
+CREATE PERFETTO INDEX _dmabuf_holding_by_upid ON _dmabuf_holding(upid);
+
+CREATE PERFETTO INDEX _dmabuf_holding_by_buffer ON _dmabuf_holding(buffer_id);
+
+-- What `dmabuf_buffer` shows, but for what is read from the arguments, or
+-- counted, as needed.
+CREATE PERFETTO TABLE _dmabuf_buffer
+AS
+WITH
+  _orphan AS (
+    SELECT
+      h.buffer_id,
+      min(h.ts) AS ts,
+      max(h.is_open) AS is_open,
+      max(h.end_ts) AS end_ts,
+      -- SQLite takes the other columns from the row that holds the min().
+      min(h.id) AS id,
+      h.inode,
+      h.key,
+      h.name,
+      h.exporter,
+      h.size,
+      h.arg_set_id,
+      t.machine_id
+    FROM _dmabuf_holding AS h
+    JOIN _dmabuf_slice_track AS t
+      ON t.id = h.track_id
+    WHERE
+      h.buffer_id < 0
+    GROUP BY
+      h.buffer_id
+  ),
+  _buffer AS (
+    SELECT
+      id,
+      ts,
+      dur,
+      end_ts,
+      is_open,
+      inode,
+      generation,
+      key,
+      name,
+      exporter,
+      size,
+      track_id,
+      depth,
+      id AS slice_id,
+      arg_set_id,
+      arg_set_id AS any_arg_set_id,
+      machine_id
+    FROM _dmabuf_lived_buffer
+    UNION ALL
+    SELECT
+      buffer_id AS id,
+      ts,
+      iif(is_open, -1, end_ts - ts) AS dur,
+      end_ts,
+      is_open,
+      inode,
+      ifnull(extract_arg(arg_set_id, 'dma_buf.generation'), 0) AS generation,
+      key,
+      name,
+      exporter,
+      size,
+      NULL AS track_id,
+      NULL AS depth,
+      NULL AS slice_id,
+      NULL AS arg_set_id,
+      arg_set_id AS any_arg_set_id,
+      machine_id
+    FROM _orphan
+  )
+SELECT
+  id,
+  ts,
+  dur,
+  end_ts,
+  is_open,
+  inode,
+  generation,
+  key,
+  name,
+  exporter,
+  -- It may have become known to a holding that began later.
+  iif(
+    size IS NULL,
+    (
+      SELECT max(h.size)
+      FROM _dmabuf_holding AS h
+      WHERE
+        h.buffer_id = _buffer.id
+    ),
+    size
+  ) AS size,
+  track_id,
+  depth,
+  slice_id,
+  arg_set_id,
+  any_arg_set_id,
+  machine_id
+FROM _buffer
+ORDER BY
+  id;
 
 -- Buffers: one row for each life of one, from the first sample that saw it to
 -- the first that did not.
 CREATE PERFETTO VIEW dmabuf_buffer(
-  -- Unique id: that of the slice of its lifetime (or, where the trace holds no
-  -- such slice, of its first holding).
-  id ID(slice.id),
+  -- Unique id: that of the slice of its lifetime; a number below 0 where the
+  -- trace holds no such slice.
+  id LONG,
   -- The first sample that saw it.
   ts TIMESTAMP,
   -- Until the first sample that did not see it; -1 while it is there at the
@@ -328,7 +390,8 @@ CREATE PERFETTO VIEW dmabuf_buffer(
   exporter STRING,
   -- Size in bytes; NULL when not known.
   size LONG,
-  -- The most processes that held it at one time.
+  -- The most processes that held it at one time. Looked up for each row: leave
+  -- it and the next one out of queries of many buffers.
   max_holders LONG,
   -- How many holdings there were of it, see `dmabuf_holding`.
   holdings LONG,
@@ -371,8 +434,18 @@ SELECT
     AS name_is_doubtful,
   exporter,
   size,
-  max_holders,
-  holdings,
+  (
+    SELECT ifnull(max(extract_arg(h.arg_set_id, 'dma_buf.holders')), 0)
+    FROM _dmabuf_holding AS h
+    WHERE
+      h.buffer_id = b.id
+  ) AS max_holders,
+  (
+    SELECT count()
+    FROM _dmabuf_holding AS h
+    WHERE
+      h.buffer_id = b.id
+  ) AS holdings,
   extract_arg(arg_set_id, 'dma_buf.fd_refs') AS fd_refs,
   extract_arg(arg_set_id, 'dma_buf.map_refs') AS map_refs,
   extract_arg(any_arg_set_id, 'dma_buf.kernel_refs') AS kernel_refs,
@@ -385,52 +458,7 @@ SELECT
   slice_id,
   arg_set_id,
   machine_id
-FROM _dmabuf_buffer;
-
--- What `dmabuf_holding` shows, but for what is read from the arguments as
--- needed.
-CREATE PERFETTO TABLE _dmabuf_holding
-AS
-WITH
-  _buffer AS MATERIALIZED (
-    SELECT id, key, name, exporter, size
-    FROM _dmabuf_buffer
-  ),
-  _process AS MATERIALIZED (
-    SELECT upid, pid, name
-    FROM process
-  )
-SELECT
-  s.id,
-  s.ts,
-  s.dur,
-  iif(s.dur = -1, (SELECT end_ts FROM trace_bounds), s.ts + s.dur) AS end_ts,
-  s.dur = -1 AS is_open,
-  s.upid,
-  p.pid,
-  p.name AS process_name,
-  b.id AS buffer_id,
-  s.inode,
-  b.key,
-  b.name,
-  b.exporter,
-  b.size,
-  s.track_id,
-  s.depth,
-  s.arg_set_id
-FROM _dmabuf_held_slice AS s
-LEFT JOIN _dmabuf_held_orphan AS o
-  ON o.id = s.id
-JOIN _buffer AS b
-  ON b.id = ifnull(s.lifetime_id, o.buffer_id)
-JOIN _process AS p
-  ON p.upid = s.upid
-ORDER BY
-  s.id;
-
-CREATE PERFETTO INDEX _dmabuf_holding_by_upid ON _dmabuf_holding(upid);
-
-CREATE PERFETTO INDEX _dmabuf_holding_by_buffer ON _dmabuf_holding(buffer_id);
+FROM _dmabuf_buffer AS b;
 
 -- Holdings: one row for each time that a process holds a buffer, by descriptors
 -- or only by mappings.

@@ -17,10 +17,12 @@ CREATE PERFETTO TABLE _dmabuf_let_go
 AS
 WITH
   _shared AS MATERIALIZED (
-    SELECT id
-    FROM dmabuf_buffer
-    WHERE
-      holdings > 1
+    SELECT buffer_id AS id
+    FROM dmabuf_holding
+    GROUP BY
+      buffer_id
+    HAVING
+      count() > 1
   ),
   _holder AS (
     -- A process may let go of a buffer and take it again.
@@ -63,15 +65,13 @@ WHERE
 ORDER BY
   l.buffer_id;
 
--- The last time that any process held a buffer that none holds any more.
-CREATE PERFETTO TABLE _dmabuf_unheld
+-- When a buffer was held last, by any process.
+CREATE PERFETTO TABLE _dmabuf_held
 AS
-SELECT buffer_id, max(end_ts) AS ts
+SELECT buffer_id, max(end_ts) AS ts, max(is_open) AS is_open
 FROM dmabuf_holding
 GROUP BY
   buffer_id
-HAVING
-  NOT max(is_open)
 ORDER BY
   buffer_id;
 
@@ -84,9 +84,9 @@ WITH
     SELECT *
     FROM _dmabuf_let_go
   ),
-  _unheld AS MATERIALIZED (
+  _held AS MATERIALIZED (
     SELECT *
-    FROM _dmabuf_unheld
+    FROM _dmabuf_held
   )
 SELECT
   b.id,
@@ -95,21 +95,22 @@ SELECT
   b.exporter,
   b.size,
   b.is_open,
-  b.holdings,
   iif(b.is_open, e.ts, b.end_ts) - b.ts AS age,
   -- Only one process had it, or has it.
   l.ts AS let_go_ts,
   l.upid AS let_go_upid,
   iif(l.is_open = b.is_open, l.alone, NULL) AS alone,
+  ifnull(h.is_open, 0) AS is_held,
+  h.buffer_id IS NULL AS was_never_held,
   -- None has it any more.
-  u.ts AS unheld_ts,
-  iif(b.is_open, e.ts, b.end_ts) - u.ts AS unheld
+  iif(h.is_open, NULL, h.ts) AS unheld_ts,
+  iif(h.is_open, NULL, iif(b.is_open, e.ts, b.end_ts) - h.ts) AS unheld
 FROM dmabuf_buffer AS b
 CROSS JOIN _dmabuf_recording_end AS e
 LEFT JOIN _let_go AS l
   ON l.buffer_id = b.id
-LEFT JOIN _unheld AS u
-  ON u.buffer_id = b.id
+LEFT JOIN _held AS h
+  ON h.buffer_id = b.id
 WHERE
   NOT b.began_unseen
   AND NOT b.ended_unseen
@@ -162,7 +163,7 @@ WITH
           AND l.alone > 3 * ifnull(f.usual_alone, l.let_go_ts - l.ts),
         0
       ) AS is_last_holder,
-      (l.unheld IS NOT NULL OR l.holdings = 0) AS is_unheld,
+      NOT l.is_held AS is_unheld,
       ifnull(l.unheld > 1e9 AND l.unheld > 3 * ifnull(f.usual_unheld, 0), 0)
         AS is_long_unheld
     FROM _dmabuf_life AS l
@@ -190,7 +191,7 @@ FROM _judged
 WHERE
   iif(
     is_unheld,
-    is_long_unheld OR (holdings = 0 AND has_outlived),
+    is_long_unheld OR (was_never_held AND has_outlived),
     is_last_holder OR is_growing OR has_outlived
   )
 ORDER BY
