@@ -222,9 +222,12 @@ describe
       ...['-s', lab.serial],
     ]);
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    await until(async () => (await sessions()).length === 1).finally(() =>
-      child.kill('SIGKILL'),
-    );
+    await Promise.race([
+      until(async () => (await sessions()).length === 1),
+      ended.then((code) => {
+        throw new Error(`it ended by itself, with ${String(code)}`);
+      }),
+    ]).finally(() => child.kill('SIGKILL'));
     await ended;
     await expectClean();
   });
@@ -356,7 +359,7 @@ function ns(row: Row | undefined, column: string): bigint {
 }
 
 async function until(done: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 90_000;
   while (!(await done())) {
     if (performance.now() > deadline) throw new Error('it never came');
     await delay(200);
