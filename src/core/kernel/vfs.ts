@@ -44,8 +44,8 @@ const MOST_DIRECTORIES = 4096;
 export class SimulatedVfs implements NodeFs {
   private readonly root: DirectoryNode;
   /**
-   * By path: directories whose entries were asked for, as more of them will be.
-   * None that asks who comes lies above them.
+   * By path: directories of processes whose entries were asked for, as more of
+   * them will be. None that asks who comes lies above them.
    */
   private readonly directories = new Map<string, DirectoryNode>();
   /** State of the process table at which the paths led there. */
@@ -141,7 +141,8 @@ export class SimulatedVfs implements NodeFs {
       if (node.kind !== 'directory') {
         throw new KernelError('ENOTDIR', `${path}: no directory above ${name}`);
       }
-      if (end === path.length && !isGuarded) {
+      // Below /sys there are directories that go with a buffer.
+      if (end === path.length && !isGuarded && path.startsWith('/proc/')) {
         this.directories.set(path.slice(0, at - 1), node);
       }
       isGuarded ||= node.check !== undefined;

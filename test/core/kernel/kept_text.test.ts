@@ -97,6 +97,15 @@ describe('bufinfo read again', () => {
     kernel.close(pid, fd);
     expect(kernel.vfs.read(BUFINFO)).toMatch(/\nTotal 0 objects, 0 bytes\n$/);
   });
+
+  it('knows no sysfs directory of a buffer that was released', () => {
+    const {kernel, pid, fd, buffer} = oneBuffer();
+    const folder = `/sys/kernel/dmabuf/buffers/${buffer.inode}`;
+    expect(kernel.vfs.read(`${folder}/size`)).toBe('4096\n');
+    kernel.close(pid, fd);
+    expect(() => kernel.vfs.read(`${folder}/size`)).toThrow('ENOENT');
+    expect(() => kernel.vfs.read(`${folder}/exporter_name`)).toThrow('ENOENT');
+  });
 });
 
 describe('paths read again', () => {
