@@ -8,6 +8,7 @@ import {
   type Sharing,
 } from './buffer_details';
 import {bufferTitle} from './buffer_title';
+import {factTable, type Fact} from './facts';
 import {formatBytes, formatDuration, UNKNOWN_TEXT} from './format';
 import {
   holdingLink,
@@ -65,10 +66,10 @@ export class BufferDetailsPanel implements TrackEventDetailsPanel {
   private renderFacts(details: BufferDetails): m.Children {
     const {trace} = this.session;
     const {sliceId, machineId} = details;
-    const facts: ReadonlyArray<readonly [string, m.Children]> = [
+    const facts: ReadonlyArray<Fact> = [
       ['Inode', `${details.inode}`],
       ['Name', nameFact(details)],
-      ...details.renames.map(({ts, name}): readonly [string, m.Children] => [
+      ...details.renames.map(({ts, name}): Fact => [
         'Named',
         [`${name === '' ? '""' : name} at `, timeLink(trace, ts)],
       ]),
@@ -92,12 +93,7 @@ export class BufferDetailsPanel implements TrackEventDetailsPanel {
     ];
     return m('section.pf-dmabuf-details__facts', [
       m('h2', 'Buffer'),
-      m(
-        'table.pf-dmabuf-facts',
-        facts.map(([label, value]) =>
-          m('tr', [m('th', label), m('td', value)]),
-        ),
-      ),
+      factTable(facts),
     ]);
   }
 

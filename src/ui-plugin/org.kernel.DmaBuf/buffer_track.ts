@@ -9,12 +9,11 @@ import {
   LONG,
   LONG_NULL,
   NUM,
-  STR,
   STR_NULL,
 } from '../../trace_processor/query_result';
 import {BufferDetailsPanel} from './buffer_details_panel';
-import {bufferTitle} from './buffer_title';
 import {formatBytes} from './format';
+import {BUFFER_SLICES, type BufferLines} from './lines';
 import type {Session} from './session';
 
 /** Kind of the tracks whose selection opens the area tab. */
@@ -22,32 +21,27 @@ export const DMABUF_TRACK_KIND = 'DmaBufTrack';
 
 export interface BufferTrackAttrs {
   readonly uri: string;
-  /** `dmabuf_buffer` for lifetimes, `dmabuf_holding` for a process. */
-  readonly table: 'dmabuf_buffer' | 'dmabuf_holding';
-  /** The lines of the track: ids of the table `track`. */
-  readonly trackIds: ReadonlyArray<number>;
+  readonly lines: BufferLines;
   readonly description: string;
-  readonly upid?: number;
 }
 
 /** Registers a track of buffers; where it goes in the tree is the caller's. */
 export function registerBufferTrack(
   session: Session,
-  {uri, table, trackIds, description, upid}: BufferTrackAttrs,
+  {uri, lines, description}: BufferTrackAttrs,
 ): void {
   const {trace} = session;
+  const {trackIds, upid} = lines;
   const dataset = new SourceDataset({
-    src: table,
+    src: BUFFER_SLICES,
     schema: {
       id: NUM,
       ts: LONG,
       dur: LONG,
       depth: NUM,
       name: STR_NULL,
-      key: STR,
+      key: STR_NULL,
       size: LONG_NULL,
-      exporter: STR_NULL,
-      inode: LONG,
       track_id: NUM,
     },
     // By track and not by process: the UI finds the track of a slice by the
@@ -60,11 +54,11 @@ export function registerBufferTrack(
     dataset,
     // With it flows are drawn, and searches find the slices here.
     rootTableName: 'slice',
-    sliceName: (row) => bufferTitle(row),
+    sliceName: ({name}) => name ?? 'dma-buf',
     tooltip: ({row}) =>
-      m('', `${bufferTitle(row)}, ${formatBytes(row.size ?? undefined)}`),
+      m('', `${row.name ?? 'dma-buf'}, ${formatBytes(row.size ?? undefined)}`),
     // One buffer has one colour wherever it is held.
-    colorizer: ({key}) => bufferColor(key),
+    colorizer: ({key}) => bufferColor(key ?? ''),
     detailsPanel: ({id}) => new BufferDetailsPanel(session, id),
   });
   trace.tracks.registerTrack({

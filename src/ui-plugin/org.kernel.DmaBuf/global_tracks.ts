@@ -14,20 +14,20 @@ import {
   STR_NULL,
 } from '../../trace_processor/query_result';
 import {DMABUF_TRACK_KIND, registerBufferTrack} from './buffer_track';
+import type {BufferLines} from './lines';
 import {addNameCounters} from './name_counters';
 import {COVERAGE_GAPS_URI, lifetimesUri} from './navigation';
 import {groupNodes, replaceNode, type Placement} from './placement';
 import {queryRows} from './rows';
 import type {Session} from './session';
 
-/** Puts exporters into a group and our tracks in place of the stock ones. */
+/** Puts exporters and names into groups, and adds what was not seen. */
 export async function addGlobalTracks(
   session: Session,
   placement: Placement,
 ): Promise<void> {
   const {trace} = session;
   await groupExporters(trace, placement);
-  await addLifetimes(session, placement);
   await addNameCounters(trace, placement);
   await addCoverageGaps(trace, placement);
 }
@@ -52,40 +52,31 @@ async function groupExporters(
   }
 }
 
-async function addLifetimes(
+/** Puts our track of lifetimes in place of the stock one of a machine. */
+export function addLifetimes(
   session: Session,
   placement: Placement,
-): Promise<void> {
-  const {trace} = session;
-  const lines = await queryRows(
-    trace.engine,
-    `SELECT DISTINCT track_id, ifnull(machine_id, 0) AS machine_id
-     FROM dmabuf_buffer
-     WHERE track_id IS NOT NULL
-     ORDER BY machine_id, track_id`,
-    {track_id: NUM, machine_id: NUM},
-  );
-  for (const group of groupBy(lines, (row) => row.machine_id)) {
-    const uri = lifetimesUri(group[0].machine_id);
-    const stock = placement.find(group[0].track_id);
-    if (stock === undefined) continue;
-    registerBufferTrack(session, {
+  lines: BufferLines,
+): void {
+  const uri = lifetimesUri(lines.machineId);
+  const stock = placement.find(lines.trackIds[0]);
+  // Of a second recording of one machine the stock track stays.
+  if (stock === undefined || session.trace.tracks.getTrack(uri)) return;
+  registerBufferTrack(session, {
+    uri,
+    lines,
+    description:
+      'Each buffer from the first sample that saw it to the first that did ' +
+      'not. One buffer has one colour here and in all processes.',
+  });
+  replaceNode(
+    stock,
+    new TrackNode({
       uri,
-      table: 'dmabuf_buffer',
-      trackIds: group.map((row) => row.track_id),
-      description:
-        'Each buffer from the first sample that saw it to the first that did ' +
-        'not. One buffer has one colour here and in all processes.',
-    });
-    replaceNode(
-      stock,
-      new TrackNode({
-        uri,
-        name: 'Buffers (lifetimes)',
-        sortOrder: stock.sortOrder,
-      }),
-    );
-  }
+      name: 'Buffers (lifetimes)',
+      sortOrder: stock.sortOrder,
+    }),
+  );
 }
 
 async function addCoverageGaps(

@@ -9,10 +9,11 @@ import TrackEventPlugin from '../dev.perfetto.TrackEvent';
 import {HeldInAreaTab} from './area_tab';
 import {registerCommands} from './commands';
 import {ExplorerPage} from './explorer_page';
-import {addGlobalTracks} from './global_tracks';
+import {addGlobalTracks, addLifetimes} from './global_tracks';
+import {createLines} from './lines';
 import {EXPLORER_ROUTE, explorerHash} from './navigation';
 import {Placement} from './placement';
-import {addProcessTracks} from './process_tracks';
+import {addProcessTrack, removeCopiesOfRss} from './process_tracks';
 import {queryRows} from './rows';
 import type {Session} from './session';
 import {SqlPackage} from './sql_package';
@@ -36,9 +37,13 @@ export default class DmaBufPlugin implements PerfettoPlugin {
     const placement = new Placement(trace);
     if (contents.hasRecording) {
       await sqlPackage.include('samples');
-      await sqlPackage.include('buffers');
+      for (const lines of await createLines(trace.engine)) {
+        const {upid} = lines;
+        if (upid === undefined) addLifetimes(session, placement, lines);
+        else addProcessTrack(session, placement, lines, upid);
+      }
+      await removeCopiesOfRss(trace, placement);
       await addGlobalTracks(session, placement);
-      await addProcessTracks(session, placement);
       trace.selection.registerAreaSelectionTab(
         new HeldInAreaTab(session, await queryCounterTrackIds(trace)),
       );

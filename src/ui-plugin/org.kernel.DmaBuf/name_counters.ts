@@ -6,6 +6,7 @@ import {COUNTER_TRACK_KIND} from '../../public/track_kinds';
 import {TrackNode} from '../../public/workspace';
 import {NUM, NUM_NULL, STR} from '../../trace_processor/query_result';
 import {DMABUF_TRACK_KIND} from './buffer_track';
+import {LINE_TABLE} from './lines';
 import {nameCounterUri} from './navigation';
 import type {Placement} from './placement';
 import {queryRows} from './rows';
@@ -18,18 +19,30 @@ const LARGEST_NAMES = 30;
 const CREATE_TABLE = `
   CREATE PERFETTO TABLE ${NAME_COUNTER_TABLE} AS
   WITH
+    lifetimes AS MATERIALIZED (
+      SELECT
+        s.ts,
+        s.dur,
+        ifnull(extract_arg(s.arg_set_id, 'dma_buf.name'), '') AS name,
+        extract_arg(s.arg_set_id, 'dma_buf.size') AS size
+      FROM slice AS s CROSS JOIN ${LINE_TABLE} AS l ON l.track_id = s.track_id
+      WHERE l.upid IS NULL AND s.category = 'dma_buf'
+    ),
     changes AS (
-      SELECT ifnull(name, '') AS name, ts, size AS delta
-      FROM dmabuf_buffer WHERE size IS NOT NULL
+      SELECT name, ts, size AS delta FROM lifetimes WHERE size IS NOT NULL
       UNION ALL
-      SELECT ifnull(name, '') AS name, end_ts AS ts, -size AS delta
-      FROM dmabuf_buffer WHERE size IS NOT NULL AND NOT is_open
+      SELECT name, ts + dur AS ts, -size AS delta FROM lifetimes
+      WHERE size IS NOT NULL AND dur >= 0
+    ),
+    -- There are far fewer times than buffers: samples.
+    name_steps AS MATERIALIZED (
+      SELECT name, ts, sum(delta) AS delta FROM changes GROUP BY name, ts
     ),
     levels AS (
       SELECT name, sum(delta) OVER (PARTITION BY name ORDER BY ts) AS value
-      FROM changes
+      FROM name_steps
     ),
-    names AS (
+    names AS MATERIALIZED (
       SELECT
         name,
         row_number() OVER (ORDER BY max(value) DESC, name) AS position
@@ -38,9 +51,9 @@ const CREATE_TABLE = `
     steps AS (
       SELECT
         min(n.position, ${LARGEST_NAMES + 1}) AS position,
-        c.ts,
-        sum(c.delta) AS delta
-      FROM changes AS c JOIN names AS n USING (name)
+        s.ts,
+        sum(s.delta) AS delta
+      FROM name_steps AS s JOIN names AS n USING (name)
       GROUP BY 1, 2
     )
   SELECT

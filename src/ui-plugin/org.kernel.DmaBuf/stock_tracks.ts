@@ -5,14 +5,8 @@ import {SliceTrack} from '../../components/tracks/slice_track';
 import {COUNTER_TRACK_KIND, SLICE_TRACK_KIND} from '../../public/track_kinds';
 import {TrackNode} from '../../public/workspace';
 import {SourceDataset} from '../../trace_processor/dataset';
-import {
-  LONG,
-  LONG_NULL,
-  NUM,
-  NUM_NULL,
-  STR,
-  STR_NULL,
-} from '../../trace_processor/query_result';
+import {LONG, NUM, NUM_NULL, STR} from '../../trace_processor/query_result';
+import {AllocEventDetailsPanel} from './alloc_event_details_panel';
 import {bufferColor, DMABUF_TRACK_KIND} from './buffer_track';
 import {ALLOC_EVENTS_URI, DMABUF_RSS_SUM_URI} from './navigation';
 import type {Placement} from './placement';
@@ -26,7 +20,7 @@ export async function addStockTracks(
   session: Session,
   placement: Placement,
 ): Promise<void> {
-  const nodes = [await addAllocEvents(session), await addRssSum(session)];
+  const nodes = [addAllocEvents(session), await addRssSum(session)];
   const group = await findOrMakeGroup(session, placement, nodes);
   for (const node of nodes) {
     if (node !== undefined) group?.addChildInOrder(node);
@@ -52,32 +46,27 @@ async function findOrMakeGroup(
 /** Behind everything that a recording has in the group. */
 const LAST = 1_000_000;
 
-async function addAllocEvents({
-  trace,
-  sqlPackage,
-  contents,
-}: Session): Promise<TrackNode | undefined> {
+// The events as the trace holds them: tables that also know the recording's
+// buffers are made when an event is selected. Ids of two tables are kept apart.
+const ALLOC_EVENTS = `
+  SELECT
+    c.id * 2 AS id,
+    c.ts,
+    iif(c.value > 0, 'alloc', 'free') AS kind,
+    extract_arg(c.arg_set_id, 'inode') AS inode
+  FROM thread_counter_track AS t JOIN counter AS c ON c.track_id = t.id
+  WHERE t.name = 'mem.dma_heap_change'
+  UNION ALL
+  SELECT id * 2 + 1 AS id, ts, 'alloc' AS kind, extract_arg(arg_set_id, 'ino')
+  FROM ftrace_event WHERE name = 'dma_buf_export'`;
+
+function addAllocEvents(session: Session): TrackNode | undefined {
+  const {trace, contents} = session;
   if (!contents.hasDmaHeapStat && !contents.hasDmaBufExport) return undefined;
-  await sqlPackage.include('alloc_events');
   const uri = ALLOC_EVENTS_URI;
   const dataset = new SourceDataset({
-    src: `
-      SELECT e.*, ifnull(b.key, e.inode || '.0') AS key
-      FROM dmabuf_alloc_event AS e
-      LEFT JOIN dmabuf_buffer AS b ON b.id = e.buffer_id`,
-    schema: {
-      id: NUM,
-      ts: LONG,
-      kind: STR,
-      inode: LONG,
-      size: LONG_NULL,
-      exporter: STR_NULL,
-      pid: LONG_NULL,
-      process_name: STR_NULL,
-      source: STR,
-      seen_after: LONG_NULL,
-      key: STR,
-    },
+    src: ALLOC_EVENTS,
+    schema: {id: NUM, ts: LONG, kind: STR, inode: LONG},
   });
   trace.tracks.registerTrack({
     uri,
@@ -86,7 +75,10 @@ async function addAllocEvents({
       uri,
       dataset,
       sliceName: ({kind, inode}) => `${kind} ${inode}`,
-      colorizer: ({key}) => bufferColor(key),
+      // The colour of the first buffer with this inode number; kernels before
+      // 5.18 may give the number again.
+      colorizer: ({inode}) => bufferColor(`${inode}.0`),
+      detailsPanel: (row) => new AllocEventDetailsPanel(session, row),
     }),
     description:
       'Allocations and frees at their true time, from the kernel’s own events ' +

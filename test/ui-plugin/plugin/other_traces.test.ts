@@ -199,8 +199,28 @@ describe.skipIf(!isThere)('a trace', () => {
   });
 
   test('with both shows true times in the recording’s group', async () => {
-    const pieces = [...record(everything()), TREE, HEAP];
-    await withPlugin(pieces, (loaded) => {
+    // Buffer 2 is there from sample 1 on: 260 ms after the first began.
+    const heap = dmaHeapStats([
+      {ts: at(40n), pid: 10, inode: 2n, length: 12_288n, total: 12_288n},
+    ]);
+    await withPlugin([...record(everything()), TREE, heap], async (loaded) => {
+      const uri = '/org.kernel.DmaBuf/alloc_events';
+      expect(await slices(loaded, uri)).toEqual(['alloc 2 at 40']);
+      const renderer = loaded.trace.tracks.getTrack(uri)?.renderer;
+      if (!(renderer instanceof SliceTrack)) throw new Error('no slices');
+      const row = {id: 0, ts: at(40n), kind: 'alloc', inode: 2n};
+      const panel = renderer.attrs.detailsPanel?.(row);
+      await panel?.load?.({
+        kind: 'track_event',
+        trackUri: uri,
+        eventId: 0,
+        ts: loaded.trace.traceInfo.start,
+      });
+      const page = new Page(() => panel?.render());
+      expect(page.text()).toContain('From the event | dma_heap_stat');
+      expect(page.text()).toContain('Seen by samples | 220.0 ms later');
+      await page.click('show its lifetime');
+      expect(loaded.trace.selected).toHaveLength(1);
       const lines = tree(loaded);
       expect(lines.filter((n) => n === 'DMA-BUF')).toHaveLength(1);
       expect(lines.at(-1)).toBe('  Allocations and frees (true time)');

@@ -115,7 +115,7 @@ describe.skipIf(!isThere)('the tracks of a recording', () => {
           ...attrs.dataset.schema,
           key: String(row['key']),
         });
-        const name = String(row['inode']);
+        const name = String(row['name']);
         const seen = colors.get(name) ?? new Set();
         colors.set(name, seen.add(color?.base.cssString ?? ''));
       }

@@ -27,6 +27,8 @@ describe.skipIf(!isThere)('of a recording', () => {
     trace = await openTraceDouble(db);
     await addStockTracks(trace);
     await new DmaBufPlugin().onTraceLoad(trace);
+    // Makes the tables by which the tests look up what to select.
+    await open('state').settle();
   });
 
   afterAll(() => db.close());
@@ -56,6 +58,12 @@ describe.skipIf(!isThere)('of a recording', () => {
       ts: trace.traceInfo.start,
     });
     return new Page(() => panel?.render());
+  }
+
+  /** A view of the explorer. */
+  function open(view: string): Page {
+    const [page] = trace.registeredPages;
+    return new Page(() => page?.render(`/${view}`));
   }
 
   describe('the details of a buffer', () => {
@@ -263,11 +271,6 @@ describe.skipIf(!isThere)('of a recording', () => {
   });
 
   describe('the explorer', () => {
-    function open(view: string): Page {
-      const [page] = trace.registeredPages;
-      return new Page(() => page?.render(`/${view}`));
-    }
-
     test('is in the side bar', () => {
       expect(trace.menuItems.map(({text, href}) => [text, href])).toEqual([
         ['DMA-BUF explorer', '#!/dmabuf/state'],
