@@ -12,9 +12,21 @@ import {
   writeTarArchive,
   type TarMember,
 } from '../archive/tar_archive.js';
-import {isSystemTrace, mainEntryName} from './report_entries.js';
+import {
+  entryOfRecording,
+  isRecordingEntry,
+  isTraceEntry,
+  mainEntryName,
+  type TraceKind,
+} from './report_entries.js';
 import {beginsTrace, checkOutput, traceKindOf} from './trace_file.js';
-import {openZip, type ZipEntry, type ZipReader} from './zip_reader.js';
+import {BugReportError} from './errors.js';
+import {
+  findEntry,
+  openZip,
+  type ZipEntry,
+  type ZipReader,
+} from './zip_reader.js';
 
 export interface Attached {
   /** Name of the system trace's entry, as the zip has it. */
@@ -30,39 +42,43 @@ export interface AttachOptions {
 
 /** Far more than a tracing session writes. */
 const MOST_TRACE_BYTES = 64 * 1024 ** 3;
-const SNIFF_LIMIT_BYTES = 4;
 
 /**
  * Writes a tar of a bug report, untouched, the system trace in it, and a
  * recording; it opens as one. Everything is streamed.
  *
+ * @param tracePath undefined: the recording that the zip carries.
  * @throws BugReportError when one of them is not what it should be
  * @throws TraceWriteError, TraceReadError, MemberChangedError
  */
 export async function attachToTar(
   zipPath: string,
-  tracePath: string,
+  tracePath: string | undefined,
   outPath: string,
   {signal}: AttachOptions = {},
 ): Promise<Attached> {
-  await checkOutput(outPath, [zipPath, tracePath]);
-  const kind = await traceKindOf(tracePath);
+  await checkOutput(outPath, [zipPath, tracePath ?? zipPath]);
+  const given =
+    tracePath === undefined ? undefined : await traceKindOf(tracePath);
   const zip = await openZip(zipPath);
   try {
     await mainEntryName(zip);
     const notes: string[] = [];
+    const carried = carriedRecording(zip);
+    const kind = given ?? carried.kind;
     const system =
       kind === 'tar'
         ? leaveSystemTrace(zip, notes)
         : await chooseSystemTrace(zip, notes);
-    const zipName = zipMemberName(zipPath);
+    const name = kind === 'tar' ? 'zz_dmabuf.tar' : memberName.ours;
     const members = [
-      ...(system === undefined ? [] : [systemMember(zip, system)]),
-      await fileMember(zipName, zipPath),
-      await fileMember(
-        kind === 'tar' ? 'zz_dmabuf.tar' : memberName.ours,
-        tracePath,
-      ),
+      ...(system === undefined
+        ? []
+        : [entryMember(memberName.system, zip, system)]),
+      await fileMember(zipMemberName(zipPath), zipPath),
+      tracePath === undefined
+        ? entryMember(name, zip, carried.entry())
+        : await fileMember(name, tracePath),
     ];
     await writeTarArchive(
       outPath,
@@ -132,6 +148,29 @@ function byRank(a: ZipEntry, b: ZipEntry): number {
   return difference === 0 ? b.sizeBytes - a.sizeBytes : difference;
 }
 
+/** Of the device's own. */
+function isSystemTrace(name: string): boolean {
+  return isTraceEntry(name) && !isRecordingEntry(name);
+}
+
+/** What was added to the zip before. */
+function carriedRecording(zip: ZipReader): {
+  readonly kind: TraceKind;
+  entry(): ZipEntry;
+} {
+  const tar = findEntry(zip, entryOfRecording('tar'));
+  const entry = tar ?? findEntry(zip, entryOfRecording('trace'));
+  return {
+    kind: tar === undefined ? 'trace' : 'tar',
+    entry: () => {
+      if (entry !== undefined) return entry;
+      throw new BugReportError(
+        `${zip.path} carries no recording: name one behind it`,
+      );
+    },
+  };
+}
+
 function rank({name}: ZipEntry): number {
   return name.endsWith('/bugreport/systrace.pftrace') ? 0 : 1;
 }
@@ -140,7 +179,7 @@ async function isTrace(zip: ZipReader, entry: ZipEntry): Promise<boolean> {
   const stream = await zip.read(entry, MOST_TRACE_BYTES);
   try {
     for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-      return beginsTrace(chunk.subarray(0, SNIFF_LIMIT_BYTES));
+      return beginsTrace(chunk);
     }
     return false;
   } finally {
@@ -148,9 +187,9 @@ async function isTrace(zip: ZipReader, entry: ZipEntry): Promise<boolean> {
   }
 }
 
-function systemMember(zip: ZipReader, entry: ZipEntry): TarMember {
+function entryMember(name: string, zip: ZipReader, entry: ZipEntry): TarMember {
   return {
-    name: memberName.system,
+    name,
     sizeBytes: entry.sizeBytes,
     open: () => Readable.from(contents(zip, entry), {objectMode: false}),
   };

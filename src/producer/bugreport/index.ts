@@ -5,6 +5,6 @@ export {
   type BugReport,
   type ReportSection,
   type ReportTime,
-  type SystemTrace,
+  type ReportTrace,
 } from './read_bug_report.js';
 export type {ReportHeader, SectionDamage, SectionKind} from './sections.js';

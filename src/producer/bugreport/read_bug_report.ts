@@ -30,7 +30,8 @@ import {
 } from './sections.js';
 import {
   extraEntryNames,
-  isSystemTrace,
+  isRecordingEntry,
+  isTraceEntry,
   mainEntryName,
 } from './report_entries.js';
 import {findEntry, openZip, unreadable, type ZipReader} from './zip_reader.js';
@@ -58,8 +59,8 @@ export interface BugReport {
   readonly absent: readonly string[];
   /** What was cut, garbled or is doubtful, for people. */
   readonly problems: readonly string[];
-  /** System traces in the zip; names as in {@link ZipEntry}. */
-  readonly systemTraces: readonly SystemTrace[];
+  /** Traces in the zip, the system's and an attached recording. */
+  readonly traces: readonly ReportTrace[];
 }
 
 export interface ReportTime {
@@ -92,7 +93,7 @@ export interface ReportSection {
   readonly damage: SectionDamage | undefined;
 }
 
-export interface SystemTrace {
+export interface ReportTrace {
   readonly entry: string;
   readonly sizeBytes: number;
 }
@@ -138,7 +139,7 @@ async function readZip(path: string): Promise<BugReport> {
       }
     }
     const traces = zip.entries
-      .filter(({name: entry}) => isSystemTrace(entry))
+      .filter(({name: entry}) => isTraceEntry(entry))
       .map(({name: entry, sizeBytes}) => ({entry, sizeBytes}));
     return assemble(path, found, traces, problems);
   } finally {
@@ -194,7 +195,7 @@ async function readText(
 function assemble(
   path: string,
   found: readonly Found[],
-  systemTraces: readonly SystemTrace[],
+  traces: readonly ReportTrace[],
   zipProblems: readonly string[] = [],
 ): BugReport {
   const texts = found.map(({text}) => text);
@@ -235,7 +236,7 @@ function assemble(
       })),
     ),
     problems: state?.snapshot.coverage.problems ?? [...new Set(problems)],
-    systemTraces,
+    traces,
   };
   return {...report, absent: absentOf(report, sections)};
 }
@@ -402,7 +403,7 @@ function absentOf(
   report: Omit<BugReport, 'absent'>,
   sections: readonly Section[],
 ): string[] {
-  const {snapshot, graphics, ionHeaps, systemTraces, path} = report;
+  const {snapshot, graphics, ionHeaps, traces, path} = report;
   const {coverage, processes} = snapshot ?? {};
   const hasDump = sections.some(({kind}) => kind === 'dmabuf_dump');
   const isCounted = [...(snapshot?.buffers.values() ?? [])].every(
@@ -437,7 +438,8 @@ function absentOf(
     ...(graphics === undefined && ionHeaps.length === 0
       ? ['sums of DMA-BUF, heaps and GPU (dumpsys meminfo)']
       : []),
-    ...(systemTraces.length === 0 && path.endsWith('.zip')
+    ...(path.endsWith('.zip') &&
+    !traces.some(({entry}) => !isRecordingEntry(entry))
       ? ['a system trace']
       : []),
   ];

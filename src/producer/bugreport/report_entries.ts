@@ -5,6 +5,9 @@ import {quoteRaw} from '../../core/formats/index.js';
 import {BugReportError} from './errors.js';
 import {findEntry, type ZipReader} from './zip_reader.js';
 
+/** What a recording is kept in. */
+export type TraceKind = 'trace' | 'tar';
+
 const MOST_NAME_BYTES = 4096;
 
 /**
@@ -57,8 +60,11 @@ export function extraEntryNames({entries}: ZipReader): string[] {
   return [...new Set(names)];
 }
 
-/** Where dumpstate puts traces of a tracing session that was under way. */
-export function isSystemTrace(name: string): boolean {
+/**
+ * Where dumpstate puts traces of tracing sessions that were under way, and we
+ * ours.
+ */
+export function isTraceEntry(name: string): boolean {
   return /^FS\/data\/misc\/perfetto-traces\/.*\.(?:pftrace|perfetto-trace)$/.test(
     name,
   );
@@ -70,4 +76,15 @@ async function readAll(stream: Readable): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('latin1');
+}
+
+const RECORDING = 'FS/data/misc/perfetto-traces/bugreport/dmabuf';
+
+/** Where a report's zip carries a recording that was added to it. */
+export function entryOfRecording(kind: TraceKind): string {
+  return `${RECORDING}.${kind === 'tar' ? 'tar' : 'pftrace'}`;
+}
+
+export function isRecordingEntry(name: string): boolean {
+  return name === entryOfRecording('trace') || name === entryOfRecording('tar');
 }

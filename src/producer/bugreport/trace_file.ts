@@ -3,10 +3,8 @@ import {open, realpath} from 'node:fs/promises';
 import {readRecording, TraceReadError, type Recording} from '../trace/index.js';
 import {BugReportError} from './errors.js';
 import {readBugReport} from './read_bug_report.js';
+import type {TraceKind} from './report_entries.js';
 import {unreadable} from './zip_reader.js';
-
-/** What a recording is kept in. */
-export type TraceKind = 'trace' | 'tar';
 
 /** By its first bytes: a file that is neither makes a whole archive unreadable.
  * @throws BugReportError when it is neither, or cannot be read */
@@ -48,12 +46,6 @@ export async function checkOutput(
         'with -o',
     );
   }
-}
-
-/** Where a report's zip carries a recording. */
-export function entryOfRecording(kind: TraceKind): string {
-  const end = kind === 'tar' ? 'tar' : 'pftrace';
-  return `FS/data/misc/perfetto-traces/bugreport/dmabuf.${end}`;
 }
 
 /** How far apart two readings of one boot's clocks may be, ms. */

@@ -137,7 +137,7 @@ describe.each([
       await readBugReport(out),
     ];
     expect(after.snapshot).toEqual(before.snapshot);
-    expect(after.systemTraces.map(({entry}) => entry)).toEqual([NAME]);
+    expect(after.traces.map(({entry}) => entry)).toEqual([NAME]);
   });
 
   it.skipIf(!isHere)('and Perfetto still opens it', async () => {

@@ -114,7 +114,7 @@ describe('a report of Android 14', () => {
   });
 
   it('finds the system traces in it', async () => {
-    const {systemTraces} = await readBugReport(
+    const {traces} = await readBugReport(
       await zipped(
         android14(),
         {
@@ -127,7 +127,7 @@ describe('a report of Android 14', () => {
         },
       ),
     );
-    expect(systemTraces).toEqual([
+    expect(traces).toEqual([
       {
         entry: 'FS/data/misc/perfetto-traces/bugreport/systrace.pftrace',
         sizeBytes: 1,

@@ -5,11 +5,21 @@
 import {spawn} from 'node:child_process';
 import type {Device, RawStream} from '../../../src/producer/device/index.js';
 
-/** The script of a bugreportz that gives `zip`. */
-export function bugreportz(zip: string): string {
+/** A script that waits until a recording has samples in it. */
+export function untilRecorded(trace: string): string {
+  return `until [ "$(wc -c < '${trace}')" -gt 4000 ]; do sleep 0.05; done`;
+}
+
+/**
+ * The script of a bugreportz that gives `zip`.
+ *
+ * @param before what it does first.
+ */
+export function bugreportz(zip: string, before = ':'): string {
   return `
 if [ "$1" != -p ]; then echo "OK:${zip}"; exit 0; fi
 echo "BEGIN:${zip}"
+${before}
 for done in 10 40 70 100; do echo "PROGRESS:$done/100"; sleep 0.2; done
 echo "OK:${zip}"`;
 }

@@ -259,7 +259,32 @@ describe('bugreport attach', () => {
       'FS/data/misc/perfetto-traces/bugreport/dmabuf.pftrace',
     );
     const again = await runCli(['bugreport', 'read', out]);
-    expect(again.stdout).toContain('System traces in it');
+    expect(again.stdout).toContain('Traces in it');
+  });
+
+  it('without a recording, it takes the one that the zip carries', async () => {
+    const zip = place('more.zip');
+    await runCli([
+      'bugreport',
+      'attach',
+      zip14,
+      trace,
+      '--into-zip',
+      '-o',
+      zip,
+    ]);
+    const out = place('all.tar');
+    const {code, stdout} = await runCli([
+      ...['bugreport', 'attach', zip, '-o', out],
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Wrote .*: the report, the recording/);
+    expect(readFileSync(out).includes(readFileSync(trace))).toBe(true);
+    const none = await runCli(['bugreport', 'attach', zip14, '-o', out]);
+    expect(none.code).toBe(1);
+    expect(none.stderr).toMatch(/carries no recording: name one/);
+    const into = await runCli(['bugreport', 'attach', zip, '--into-zip']);
+    expect(into.code).toBe(2);
   });
 
   it('refuses what is no report and what is no recording', async () => {
@@ -293,7 +318,7 @@ describe('bugreport', () => {
   });
 
   it('a mistake leads to the help of that command', async () => {
-    const {code, stderr} = await runCli(['bugreport', 'attach', 'x']);
+    const {code, stderr} = await runCli(['bugreport', 'attach']);
     expect(code).toBe(2);
     expect(stderr).toContain("'perfetto-dmabuf bugreport attach --help'");
   });

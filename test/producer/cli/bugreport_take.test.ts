@@ -14,6 +14,7 @@ import {
   bugreportz,
   shellFunction,
   ShellDevice,
+  untilRecorded,
 } from '../bugreport/stand_in_bugreportz.js';
 import {AdbBench, adbVersion} from '../device/adb_bench.js';
 import {FakeAdbd} from '../device/fake_adbd.js';
@@ -54,6 +55,9 @@ const take = (out: string, ...more: string[]): string[] => [
   ...['bugreport', 'take', '-o', out, '--interval', '20', ...more],
 ];
 
+/** Where the recording grows. */
+const partOf = (out: string): string => `${out}.zz_dmabuf.pftrace`;
+
 /** What lies beside the output, and the output. */
 const left = (out: string): string[] => readdirSync(dirname(out)).sort();
 
@@ -61,7 +65,9 @@ describe('bugreport take', () => {
   it('records while the report is made, and attaches the recording', async () => {
     const out = place('all.tar');
     const {code, stdout, stderr} = await runCli(take(out), {
-      effects: connecting(sourceWith(bugreportz(zip))),
+      effects: connecting(
+        sourceWith(bugreportz(zip, untilRecorded(partOf(out)))),
+      ),
     });
     expect(stderr).toContain('Making a bug report');
     expect(code).toBe(0);
@@ -76,14 +82,18 @@ describe('bugreport take', () => {
 
   it.skipIf(!isHere)('into what Perfetto opens as one', async () => {
     const out = place('all.tar');
-    await runCli(take(out), {effects: connecting(sourceWith(bugreportz(zip)))});
+    await runCli(take(out), {
+      effects: connecting(
+        sourceWith(bugreportz(zip, untilRecorded(partOf(out)))),
+      ),
+    });
     const db = await openTrace(readFileSync(out));
     try {
       expect(await db.importErrors()).toEqual([]);
       const [samples] = await db.query(
         `SELECT COUNT() AS n FROM slice WHERE category = 'dma_buf.sample'`,
       );
-      expect(samples?.['n']).toBeGreaterThan(5);
+      expect(samples?.['n']).toBeGreaterThan(0);
     } finally {
       db.close();
     }
@@ -92,12 +102,14 @@ describe('bugreport take', () => {
   it('--into-zip makes a zip that carries the recording', async () => {
     const out = place('all.zip');
     const {code} = await runCli(take(out, '--into-zip'), {
-      effects: connecting(sourceWith(bugreportz(zip))),
+      effects: connecting(
+        sourceWith(bugreportz(zip, untilRecorded(partOf(out)))),
+      ),
     });
     expect(code).toBe(0);
     expect(left(out)).toEqual(['all.zip']);
-    const {systemTraces} = await readBugReport(out);
-    expect(systemTraces.map(({entry}) => entry)).toEqual([
+    const {traces} = await readBugReport(out);
+    expect(traces.map(({entry}) => entry)).toEqual([
       'FS/data/misc/perfetto-traces/bugreport/dmabuf.pftrace',
     ]);
   });
@@ -107,7 +119,7 @@ describe('bugreport take', () => {
     const io = new FakeIo({columns: 100});
     await run(take(out), io, {
       ...realEffects,
-      ...connecting(sourceWith(bugreportz(zip))),
+      ...connecting(sourceWith(bugreportz(zip, untilRecorded(partOf(out))))),
     });
     expect(io.stderrText).toMatch(/bug report (10|40|70) %/);
     expect(io.stderrText).toMatch(/samples? \(/);
@@ -117,15 +129,17 @@ describe('bugreport take', () => {
     const out = place('all.tar');
     const {code, stderr} = await runCli(take(out), {
       effects: connecting(
-        sourceWith('sleep 0.3; echo "FAIL:no space left"; return 1'),
+        sourceWith(
+          `${untilRecorded(partOf(out))}; echo "FAIL:no space left"; return 1`,
+        ),
       ),
     });
     expect(code).toBe(1);
     expect(stderr).toMatch(/no space left/);
     expect(stderr).toMatch(/the recording in .*zz_dmabuf\.pftrace/);
     expect(left(out)).toEqual(['all.tar.zz_dmabuf.pftrace']);
-    const recording = await readRecording(`${out}.zz_dmabuf.pftrace`);
-    expect(recording.samples.count).toBeGreaterThan(1);
+    const recording = await readRecording(partOf(out));
+    expect(recording.samples.count).toBeGreaterThan(0);
   });
 
   it('a recording that fails leaves the report, and says where', async () => {
@@ -149,7 +163,9 @@ describe('bugreport take', () => {
       {name: 'notes.txt', data: Buffer.from('x')},
     ]);
     const {code, stderr} = await runCli(take(out), {
-      effects: connecting(sourceWith(bugreportz(notes))),
+      effects: connecting(
+        sourceWith(bugreportz(notes, untilRecorded(partOf(out)))),
+      ),
     });
     expect(code).toBe(1);
     expect(stderr).toMatch(/is no bug report/);
@@ -168,9 +184,9 @@ describe('bugreport take', () => {
       ...realEffects,
       ...connecting(sourceWith('echo "BEGIN:/x.zip"; sleep 60')),
     });
-    const trace = `${out}.zz_dmabuf.pftrace`;
+    const trace = partOf(out);
     const timer = setInterval(() => {
-      if (!existsSync(trace) || readFileSync(trace).length < 2000) return;
+      if (!existsSync(trace) || readFileSync(trace).length < 4000) return;
       clearInterval(timer);
       io.pressCtrlC();
     }, 20);

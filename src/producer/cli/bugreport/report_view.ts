@@ -222,14 +222,14 @@ function sectionLines({sections}: BugReport): string[] {
   ];
 }
 
-function absentLines({absent, systemTraces}: BugReport): string[] {
+function absentLines({absent, traces}: BugReport): string[] {
   return [
-    ...(systemTraces.length === 0
+    ...(traces.length === 0
       ? []
       : [
           '',
-          'System traces in it',
-          ...systemTraces.map(
+          'Traces in it',
+          ...traces.map(
             ({entry, sizeBytes}) =>
               `  ${escapeRaw(entry)}, ${formatBytes(sizeBytes)}`,
           ),
@@ -249,8 +249,7 @@ export function renderBugReportJson(
   pids: readonly number[] | undefined,
 ): string {
   const dump = JSON.parse(renderDumpJson(toDump(report, pids))) as object;
-  const {graphics, ionHeaps, totals, sections, absent, systemTraces, time} =
-    report;
+  const {graphics, ionHeaps, totals, sections, absent, traces, time} = report;
   return renderJson({
     ...dump,
     bugReport: {
@@ -282,7 +281,7 @@ export function renderBugReportJson(
         damage: damage?.why,
       })),
       absent,
-      systemTraces: systemTraces.map(({entry, sizeBytes}) => ({
+      traces: traces.map(({entry, sizeBytes}) => ({
         entry: toDisplay(entry),
         sizeBytes,
       })),

@@ -49,7 +49,11 @@ export function addBugReportCommands(
     },
   );
   add('attach', bugReportAttachCommand).action(
-    async (report: string, trace: string, flags: BugReportAttachFlags) => {
+    async (
+      report: string,
+      trace: string | undefined,
+      flags: BugReportAttachFlags,
+    ) => {
       done(await runBugReportAttach(context, report, trace, flags));
     },
   );

@@ -4,14 +4,11 @@ import {basename} from 'node:path';
 import type {Command} from 'commander';
 import {addToZip} from '../../bugreport/add_to_zip.js';
 import {attachToTar, checkIsReport} from '../../bugreport/attach.js';
-import {
-  checkBelongs,
-  entryOfRecording,
-  traceKindOf,
-} from '../../bugreport/trace_file.js';
+import {entryOfRecording} from '../../bugreport/report_entries.js';
+import {checkBelongs, traceKindOf} from '../../bugreport/trace_file.js';
 import {PROGRAM} from '../console.js';
 import type {Context} from '../effects.js';
-import {exitCode, Interrupted, type ExitCode} from '../errors.js';
+import {CliError, exitCode, Interrupted, type ExitCode} from '../errors.js';
 import {Interrupts} from '../interrupt.js';
 import {oneLine} from '../output/terminal.js';
 import {formatBytes} from '../output/units.js';
@@ -29,8 +26,9 @@ export function bugReportAttachCommand(command: Command): Command {
     )
     .argument('<report>', 'the zip as the device made it')
     .argument(
-      '<trace>',
-      "what 'record' wrote, its archive with a system trace too",
+      '[trace]',
+      "what 'record' wrote, its archive with a system trace too (default: " +
+        'the recording that --into-zip put into the zip)',
     )
     .option(
       '-o, --output <file>',
@@ -47,14 +45,14 @@ export function bugReportAttachCommand(command: Command): Command {
 export async function runBugReportAttach(
   context: Context,
   report: string,
-  trace: string,
+  trace: string | undefined,
   flags: BugReportAttachFlags,
 ): Promise<ExitCode> {
   const interrupts = new Interrupts(context.io);
   try {
     const intoZip = flags.intoZip ?? false;
     const output = flags.output ?? defaultOutput(report, intoZip);
-    await warnOfMisfits(context, report, trace);
+    if (trace !== undefined) await warnOfMisfits(context, report, trace);
     await writeAttached(context, {
       report,
       trace,
@@ -89,7 +87,8 @@ async function warnOfMisfits(
 
 export interface AttachedOutput {
   readonly report: string;
-  readonly trace: string;
+  /** Undefined: the one that the report carries. */
+  readonly trace: string | undefined;
   readonly output: string;
   readonly intoZip: boolean;
   readonly signal: AbortSignal;
@@ -101,13 +100,19 @@ export async function writeAttached(
   {report, trace, output, intoZip, signal}: AttachedOutput,
 ): Promise<void> {
   if (intoZip) {
+    if (trace === undefined) {
+      throw new CliError(
+        'which recording? Name it behind the report',
+        exitCode.usage,
+      );
+    }
     await checkIsReport(report);
     const entry = entryOfRecording(await traceKindOf(trace));
     await addToZip(report, trace, entry, output, {signal});
     await console.out.line(
       `Wrote ${oneLine(output)}: the report with ${entry} in it, ` +
-        `${await sizeText(output)}. To look at it, take that file out, or ` +
-        "'bugreport attach' without --into-zip",
+        `${await sizeText(output)}. To look at it: ` +
+        `'${PROGRAM} bugreport attach ${oneLine(output)}'`,
     );
     return;
   }

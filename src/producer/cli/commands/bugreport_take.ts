@@ -144,6 +144,14 @@ class Taking {
       );
     }
     await this.attach();
+    const damaged =
+      recorded.status === 'fulfilled' ? recorded.value.damagedSamples : 0;
+    if (damaged > 0) {
+      await console.warn(
+        `${plural(damaged, 'sample')} could not be read in full; they are ` +
+          'marked on the track Samples',
+      );
+    }
     if (problem === undefined) return exitCode.done;
     throw new CliError(`${problem} (what was recorded before is in it)`);
   }
@@ -280,12 +288,9 @@ function describeRecording(
     const reason: unknown = recorded.reason;
     return reason instanceof Error ? reason.message : String(reason);
   }
-  const {error, samples, damagedSamples} = recorded.value;
+  const {error, samples} = recorded.value;
   if (error !== undefined) return error.message;
-  if (samples === 0) return 'no sample was taken';
-  return damagedSamples === samples
-    ? `none of ${plural(samples, 'sample')} could be read in full`
-    : undefined;
+  return samples === 0 ? 'no sample was taken' : undefined;
 }
 
 async function remove(path: string): Promise<void> {
