@@ -187,10 +187,16 @@ export function processLineAt(
   };
 }
 
+function isDigits(body: RawText, start: number, end: number): boolean {
+  return start < end && digitsEnd(body, start) === end;
+}
+
 /** [a-z_] */
 function isNameLetter(code: number): boolean {
   return (code >= 0x61 && code <= 0x7a) || code === 0x5f;
 }
+
+const PATH = /^\/\S+$/;
 
 /** Files of a `slurp` answer: path → text. */
 export function parseSlurp(body: RawText): Map<string, RawText> {
@@ -199,12 +205,13 @@ export function parseSlurp(body: RawText): Map<string, RawText> {
   for (;;) {
     const lineEnd = body.indexOf('\n', at);
     if (lineEnd === -1) return files;
-    const header = /^(\/\S+) (\d+)$/.exec(body.slice(at, lineEnd));
-    if (header === null) return files;
+    const blank = body.lastIndexOf(' ', lineEnd);
+    const path = body.slice(at, Math.max(blank, at));
+    if (!PATH.test(path) || !isDigits(body, blank + 1, lineEnd)) return files;
     const start = lineEnd + 1;
-    const end = start + Number(header[2]);
+    const end = start + decimalNumber(body, blank + 1, lineEnd);
     if (end > body.length) return files;
-    files.set(header[1] ?? '', body.slice(start, end));
+    files.set(path, body.slice(start, end));
     at = end + 1;
   }
 }

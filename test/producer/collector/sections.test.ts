@@ -153,6 +153,42 @@ describe('parseSlurp', () => {
   });
 });
 
+describe('parseSlurp of any text', () => {
+  /** The same by a regular expression for each header. */
+  function expected(body: string): [string, string][] {
+    const files = new Map<string, string>();
+    for (let at = 0; ;) {
+      const lineEnd = body.indexOf('\n', at);
+      const header = /^(\/\S+) (\d+)$/.exec(body.slice(at, lineEnd));
+      if (lineEnd === -1 || header === null) return [...files];
+      const end = lineEnd + 1 + Number(header[2]);
+      if (end > body.length) return [...files];
+      files.set(header[1] ?? '', body.slice(lineEnd + 1, end));
+      at = end + 1;
+    }
+  }
+
+  it('takes the same headers as a regular expression', () => {
+    const piece = fc.oneof(
+      fc
+        .tuple(
+          fc.constantFrom('/a', '/a/b', '/', '', 'a', '/a b', '/\xa0', '/\r'),
+          fc.constantFrom('0', '1', '2', '03', '', 'x', '99', '-1'),
+          fc.string({maxLength: 3}),
+        )
+        .map(([path, size, text]) => `${path} ${size}\n${text}\n`),
+      fc.string({unit: fc.constantFrom(...'/a 01\n'), maxLength: 9}),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, {maxLength: 6}), (pieces) => {
+        const body = pieces.join('');
+        expect([...parseSlurp(body)]).toEqual(expected(body));
+      }),
+      {numRuns: 2000},
+    );
+  });
+});
+
 describe('parseWalkErrors', () => {
   it.each([
     "find: '/proc/12/fd': Permission denied",
