@@ -12,24 +12,31 @@ import {
 
 let found: FoundClasses | undefined;
 
-/** Finds what the plugin may ask for while it loads into this trace. */
-export async function provideUiClasses(trace: Trace): Promise<void> {
-  found = findUiClasses(trace);
-  const isMissing = (names: readonly (keyof UiClasses)[]): boolean =>
-    names.some((name) => found?.[name] === undefined);
-  if (isMissing(['SliceTrack', 'SourceDataset'])) {
-    await lookAtDebugTrack(
-      trace,
-      'dev.perfetto.AddDebugSliceTrack',
-      `SELECT 0 AS ts, 0 AS dur, '' AS name`,
-    );
-  }
-  if (isMissing(['CounterTrack'])) {
-    await lookAtDebugTrack(
-      trace,
-      'dev.perfetto.AddDebugCounterTrack',
-      'SELECT 0 AS ts, 0 AS value',
-    );
+/**
+ * Finds what the plugin may ask for while it loads into this trace.
+ *
+ * @param isOfUse Is asked before anything is done to the trace for it.
+ */
+export async function provideUiClasses(
+  trace: Trace,
+  isOfUse: (trace: Trace) => Promise<boolean>,
+): Promise<void> {
+  const classes = (found = findUiClasses(trace));
+  const debugTracks = [
+    {
+      isMissing: !(classes.SliceTrack && classes.SourceDataset),
+      command: 'dev.perfetto.AddDebugSliceTrack',
+      sql: `SELECT 0 AS ts, 0 AS dur, '' AS name`,
+    },
+    {
+      isMissing: !classes.CounterTrack,
+      command: 'dev.perfetto.AddDebugCounterTrack',
+      sql: 'SELECT 0 AS ts, 0 AS value',
+    },
+  ].filter(({isMissing}) => isMissing);
+  if (debugTracks.length === 0 || !(await isOfUse(trace))) return;
+  for (const {command, sql} of debugTracks) {
+    await lookAtDebugTrack(trace, command, sql);
   }
 }
 

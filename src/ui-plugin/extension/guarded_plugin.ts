@@ -5,6 +5,12 @@ import type {Trace} from '../api/public/trace';
 import {provideUiClasses} from './class_sources';
 import type {PluginClass} from './ui_app';
 
+/** A plugin, and how to know cheaply whether a trace has anything for it. */
+export interface BroughtPlugin {
+  readonly plugin: PluginClass;
+  readonly isOfUse: (trace: Trace) => Promise<boolean>;
+}
+
 /**
  * The plugin, so wrapped that no error of it reaches the UI, which would stop
  * loading the trace. It is loaded into one trace at most once.
@@ -12,7 +18,7 @@ import type {PluginClass} from './ui_app';
  * @param report Is told of each error.
  */
 export function guardPlugin(
-  plugin: PluginClass,
+  {plugin, isOfUse}: BroughtPlugin,
   report: (error: unknown) => void,
 ): PluginClass {
   const seen = new WeakSet<object>();
@@ -34,7 +40,7 @@ export function guardPlugin(
       if (seen.has(trace.traceInfo)) return;
       seen.add(trace.traceInfo);
       try {
-        await provideUiClasses(trace);
+        await provideUiClasses(trace, isOfUse);
         await new plugin(trace).onTraceLoad?.(trace);
       } catch (error) {
         report(error);

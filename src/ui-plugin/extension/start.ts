@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import {whenAppIsSet} from './app_trap';
-import {guardPlugin} from './guarded_plugin';
+import {guardPlugin, type BroughtPlugin} from './guarded_plugin';
 import {installPlugin} from './install_plugin';
 import {explain, offerAgain, showNotice, uiVersion} from './notice';
-import {UiDoesNotFit, asUiApp, type PluginClass} from './ui_app';
+import {UiDoesNotFit, asUiApp} from './ui_app';
 
 /** The UI sets its app object as soon as its script runs: this is ample, ms. */
 export const APP_TIMEOUT_MS = 60_000;
@@ -13,7 +13,7 @@ export const APP_TIMEOUT_MS = 60_000;
  * ends here, in a notice: the UI must never be worse off than without us. Pages
  * of this machine that are not the UI are left alone.
  */
-export function startExtension(page: Window, plugin: PluginClass): void {
+export function startExtension(page: Window, brought: BroughtPlugin): void {
   let app: unknown;
   let isOffered = false;
 
@@ -33,7 +33,7 @@ export function startExtension(page: Window, plugin: PluginClass): void {
     app = value;
     if (!isPerfettoUi(page)) return;
     try {
-      installPlugin(asUiApp(app), guardPlugin(plugin, report), report);
+      installPlugin(asUiApp(app), guardPlugin(brought, report), report);
     } catch (error) {
       report(error);
     }

@@ -32,13 +32,18 @@ const ANYTHING = `
     LIMIT 1
   )`;
 
+/** Whether the trace tells anything of dma-bufs: one cheap query. */
+export async function tellsOfDmaBufs(engine: Engine): Promise<boolean> {
+  const {found} = (await engine.query(ANYTHING)).firstRow({found: NUM});
+  return found !== 0;
+}
+
 /** Undefined when the trace tells nothing; then no table is made either. */
 export async function readTraceContents(
   engine: Engine,
   sqlPackage: SqlPackage,
 ): Promise<TraceContents | undefined> {
-  const {found} = (await engine.query(ANYTHING)).firstRow({found: NUM});
-  if (found === 0) return undefined;
+  if (!(await tellsOfDmaBufs(engine))) return undefined;
   await sqlPackage.include('trace_info');
   const result = await engine.query(`
     SELECT

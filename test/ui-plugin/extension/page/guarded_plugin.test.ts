@@ -3,7 +3,7 @@ import {describe, expect, it, vi} from 'vitest';
 import type {App} from '../../../../src/ui-plugin/api/public/app';
 import {guardPlugin} from '../../../../src/ui-plugin/extension/guarded_plugin';
 import type {PluginClass} from '../../../../src/ui-plugin/extension/ui_app';
-import {counting} from './manager_double';
+import {counting, isOfUse} from './manager_double';
 import {traceWith} from './tracks_double';
 
 const PARTS = {id: 'org.kernel.DmaBuf', description: 'who holds what'};
@@ -30,17 +30,17 @@ describe('guardPlugin', () => {
   it('is known by what the plugin is known by', () => {
     const core = counting('core').plugin;
     const {plugin} = counting('org.kernel.DmaBuf', [core]);
-    const guarded = guardPlugin(plugin, vi.fn());
+    const guarded = guardPlugin({plugin, isOfUse}, vi.fn());
     expect(guarded.id).toBe('org.kernel.DmaBuf');
     expect(guarded.dependencies).toEqual([core]);
-    expect(guardPlugin(failing('load'), vi.fn()).description).toBe(
-      'who holds what',
-    );
+    expect(
+      guardPlugin({plugin: failing('load'), isOfUse}, vi.fn()).description,
+    ).toBe('who holds what');
   });
 
   it('passes traces on, each once', async () => {
     const inner = counting('x');
-    const guarded = guardPlugin(inner.plugin, vi.fn());
+    const guarded = guardPlugin({plugin: inner.plugin, isOfUse}, vi.fn());
     const trace = traceWith([]);
     await new guarded(trace).onTraceLoad?.(trace);
     // By hand, and again by the UI, which has a proxy of the trace for each.
@@ -56,7 +56,7 @@ describe('guardPlugin', () => {
     'reports an error in %s and throws none',
     async (where) => {
       const report = vi.fn();
-      const guarded = guardPlugin(failing(where), report);
+      const guarded = guardPlugin({plugin: failing(where), isOfUse}, report);
       guarded.onActivate?.({} as App);
       const trace = traceWith([]);
       await new guarded(trace).onTraceLoad?.(trace);

@@ -5,6 +5,7 @@ import type {
   PluginClass,
   UiApp,
 } from '../../../../src/ui-plugin/extension/ui_app';
+import type {BroughtPlugin} from '../../../../src/ui-plugin/extension/guarded_plugin';
 import type {Trace} from '../../../../src/ui-plugin/api/public/trace';
 
 interface Entry {
@@ -98,4 +99,10 @@ export function counting(
     },
   };
   return count;
+}
+
+export const isOfUse = (): Promise<boolean> => Promise.resolve(true);
+
+export function brought(pluginId: string): BroughtPlugin {
+  return {plugin: counting(pluginId).plugin, isOfUse};
 }

@@ -6,7 +6,7 @@ import {
   APP_TIMEOUT_MS,
   startExtension,
 } from '../../../../src/ui-plugin/extension/start';
-import {ManagerDouble, appWith, counting} from './manager_double';
+import {ManagerDouble, appWith, brought} from './manager_double';
 
 const LOCAL = 'http://localhost:10000/';
 const PERFETTO = 'https://ui.perfetto.dev/v58.2/';
@@ -32,7 +32,7 @@ describe('startExtension', () => {
     const page = windowAt(url, html);
     const plugins = new ManagerDouble();
     const app = appWith(plugins);
-    startExtension(page, counting('ours').plugin);
+    startExtension(page, brought('ours'));
     Object.assign(page, {app});
     plugins.activatePlugins(app);
     expect(plugins.activeIds).toEqual(['ours']);
@@ -42,14 +42,14 @@ describe('startExtension', () => {
 
   it('says that an unknown app does not fit', () => {
     const page = windowAt(PERFETTO);
-    startExtension(page, counting('ours').plugin);
+    startExtension(page, brought('ours'));
     Object.assign(page, {app: {}});
     expect(noticeIn(page)).toContain('does not fit');
   });
 
   it('says that there is no app, after a while', () => {
     const page = windowAt(PERFETTO);
-    startExtension(page, counting('ours').plugin);
+    startExtension(page, brought('ours'));
     expect(noticeIn(page)).toBeUndefined();
     vi.advanceTimersByTime(APP_TIMEOUT_MS);
     expect(noticeIn(page)).toContain('the page has no window.app');
@@ -58,7 +58,7 @@ describe('startExtension', () => {
   it("leaves alone somebody else's app on this machine", () => {
     const page = windowAt(LOCAL);
     const plugins = new ManagerDouble();
-    startExtension(page, counting('ours').plugin);
+    startExtension(page, brought('ours'));
     Object.assign(page, {app: appWith(plugins)});
     plugins.activatePlugins(appWith(plugins));
     expect(plugins.getAllPlugins()).toEqual([]);

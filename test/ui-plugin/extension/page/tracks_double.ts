@@ -2,7 +2,6 @@
 // Doubles of what the UI makes its tracks of, in all that tells them apart; the
 // classes have no names that help, as in the UI's bundle.
 import type {Trace} from '../../../../src/ui-plugin/api/public/trace';
-import type {TrackRenderer} from '../../../../src/ui-plugin/api/public/track';
 
 /** The UI's SourceDataset. */
 export class A {
@@ -27,7 +26,7 @@ interface SliceAttrs {
 }
 
 /** The UI's SliceTrack. */
-export class B implements TrackRenderer {
+export class B {
   readonly rootTableName = 'slice';
   readonly sliceLayout = {};
   constructor(readonly attrs: SliceAttrs) {}
@@ -44,7 +43,7 @@ export class B implements TrackRenderer {
 }
 
 /** The UI's CounterTrack. */
-export class C implements TrackRenderer {
+export class C {
   readonly rootTableName = 'counter';
   readonly sqlSource = 'counter';
   readonly yMode = 'value';
@@ -79,7 +78,7 @@ export class E {
 }
 
 /** Something that is drawn otherwise. */
-export class F implements TrackRenderer {
+export class F {
   readonly rootTableName = 'sched';
 }
 
@@ -103,8 +102,8 @@ export interface TraceParts extends Trace {
  *   there are none.
  */
 export function traceWith(
-  renderers: readonly TrackRenderer[],
-  debugTracks: Readonly<Record<string, () => TrackRenderer>> = {},
+  renderers: readonly object[],
+  debugTracks: Readonly<Record<string, () => object>> = {},
 ): TraceParts {
   const tracks = renderers.map((renderer, i) => ({uri: `/${i}`, renderer}));
   const root = new E();

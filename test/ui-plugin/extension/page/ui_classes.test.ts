@@ -6,6 +6,7 @@ import {
 } from '../../../../src/ui-plugin/extension/class_sources';
 import {UiDoesNotFit} from '../../../../src/ui-plugin/extension/ui_app';
 import {findUiClasses} from '../../../../src/ui-plugin/extension/ui_classes';
+import {isOfUse} from './manager_double';
 import {A, B, C, D, E, F, stockSlices, traceWith} from './tracks_double';
 
 describe('findUiClasses', () => {
@@ -58,7 +59,7 @@ describe('findUiClasses', () => {
 describe('provideUiClasses', () => {
   it('asks for no debug track where there are tracks of the kinds', async () => {
     const trace = traceWith([new D(), stockSlices()]);
-    await provideUiClasses(trace);
+    await provideUiClasses(trace, isOfUse);
     expect(trace.commandsRun).toEqual([]);
     expect(uiClass('SliceTrack')).toBe(B);
   });
@@ -68,15 +69,22 @@ describe('provideUiClasses', () => {
       'dev.perfetto.AddDebugSliceTrack': stockSlices,
       'dev.perfetto.AddDebugCounterTrack': () => new C(),
     });
-    await provideUiClasses(trace);
+    await provideUiClasses(trace, isOfUse);
     expect(uiClass('SliceTrack')).toBe(B);
     expect(uiClass('SourceDataset')).toBe(A);
     expect(uiClass('CounterTrack')).toBe(C);
     expect(trace.pinned.children).toEqual([]);
   });
 
+  it('does nothing to a trace that has nothing for the plugin', async () => {
+    const trace = traceWith([]);
+    await provideUiClasses(trace, () => Promise.resolve(false));
+    expect(trace.commandsRun).toEqual([]);
+    expect(() => uiClass('SliceTrack')).toThrow(UiDoesNotFit);
+  });
+
   it('says what is missing only to who asks', async () => {
-    await provideUiClasses(traceWith([stockSlices()]));
+    await provideUiClasses(traceWith([stockSlices()]), isOfUse);
     expect(uiClass('SliceTrack')).toBe(B);
     expect(() => uiClass('CounterTrack')).toThrow(
       new UiDoesNotFit('the page has no CounterTrack as known here'),
