@@ -89,6 +89,16 @@ export class DmaBuf extends OpenFile {
     return this.fencesOf ?? NO_FENCES;
   }
 
+  /** Has neither attachments nor fences, and can be locked. */
+  get isPlain(): boolean {
+    const {attached, fencesOf, locked} = this;
+    return (
+      !locked &&
+      fencesOf === undefined &&
+      (attached === undefined || attached.size === 0)
+    );
+  }
+
   attach(attachment: DeviceAttachment): void {
     this.attached ??= new Set();
     this.attached.add(attachment);

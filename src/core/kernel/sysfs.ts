@@ -92,27 +92,25 @@ class BufinfoRenderer {
 
   render(): RawText {
     const {bufinfo: dialect} = this.kernel.profile;
-    const texts = [renderBufinfoHeader(dialect)];
+    const {dmaBufs} = this.kernel;
+    const texts: RawText[] = [];
     let count = 0;
     let bytes = 0;
-    for (const buffer of this.kernel.dmaBufs.newestFirst()) {
+    for (const buffer of dmaBufs.oldestFirst()) {
       texts.push(this.textOf(buffer));
       if (buffer.locked && dialect.lockErrors) continue;
       count++;
       bytes += buffer.sizeBytes;
     }
+    texts.push(renderBufinfoHeader(dialect));
+    texts.reverse();
     texts.push(renderBufinfoTotal(count, BigInt(bytes)));
     return texts.join('');
   }
 
   private textOf(buffer: DmaBuf): RawText {
-    const {refCount, name} = buffer;
-    const known = buffer.rendered;
     // Devices and fences come and go unseen: not kept.
-    const isPlain =
-      buffer.attachments.size === 0 &&
-      buffer.fences.length === 0 &&
-      !buffer.locked;
+    const {refCount, name, isPlain, rendered: known} = buffer;
     if (isPlain && known?.refCount === refCount && known.name === name) {
       return known.text;
     }
