@@ -135,8 +135,12 @@ function kernelListOf(
   dumps: readonly DmabufDump[],
   bufinfo: Bufinfo | undefined,
 ): Coverage['kernelList'] {
-  if (bufinfo !== undefined) return 'bufinfo';
-  return dumps.some(({listed}) => listed !== undefined)
+  // A list that was cut is none: its sum would pass for the total.
+  const {objects, total} = bufinfo ?? {};
+  if (objects !== undefined && total?.objects === objects.length) {
+    return 'bufinfo';
+  }
+  return dumps.some(({listed, cut}) => listed !== undefined && !cut.has('list'))
     ? 'dmabuf_dump'
     : undefined;
 }

@@ -237,6 +237,21 @@ describe('what was cut is said', () => {
     expect(problems.join('\n')).toContain('is cut, for the report ends in it');
   });
 
+  it('a list that was cut is not taken for all there is', async () => {
+    const whole = android14();
+    const list = whole.indexOf('Dmabuf Inode |     Size(bytes)');
+    const {snapshot, problems} = await readBugReport(
+      asText(whole.slice(0, list + 500)),
+    );
+    expect(snapshot?.buffers.size).toBeGreaterThan(15);
+    expect(snapshot?.coverage.kernelList).toBeUndefined();
+    expect(problems.join('\n')).toContain('"Total DMA-BUF count:" of -b');
+    const bufinfo = fixture('6.12', 'bufinfo.txt').toString('latin1');
+    const cut = await readBugReport(asText(bufinfo.slice(0, 2000)));
+    expect(cut.snapshot?.coverage.kernelList).toBeUndefined();
+    expect(cut.snapshot?.buffers.size).toBeGreaterThan(5);
+  });
+
   it('a tool that is not there, a file that is not there', async () => {
     const {problems} = await readBugReport(
       asText(
