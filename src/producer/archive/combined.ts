@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {MEMBER_NAME} from '../trace/schema.js';
 import {fileMember, writeTarArchive, type TarMember} from './tar_archive.js';
 
 /**
@@ -7,7 +8,7 @@ import {fileMember, writeTarArchive, type TarMember} from './tar_archive.js';
  */
 export const memberName = {
   system: 'system.pftrace',
-  ours: 'zz_dmabuf.pftrace',
+  ours: MEMBER_NAME,
 } as const;
 
 /** Paths of traces of one boot of one device; one of the two may be missing. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import {once} from 'node:events';
+import {createReadStream} from 'node:fs';
 import {open, type FileHandle} from 'node:fs/promises';
+import {extract, type Extract} from 'tar-stream';
 
 /** Bytes read from the file at once. */
 const READ_BYTES = 1 << 18;
@@ -29,6 +32,11 @@ export interface Damage {
   readonly offset: number;
 }
 
+export interface PacketOptions {
+  /** If the file is a tar archive, this member of it is read. */
+  readonly member?: string;
+}
+
 /**
  * Yields the packets of a Perfetto trace file, whatever its size. A file that
  * was cut or garbled ends with a {@link Damage} in place of the rest.
@@ -37,12 +45,76 @@ export interface Damage {
  */
 export async function* readPackets(
   path: string,
+  {member}: PacketOptions = {},
 ): AsyncGenerator<RawPacket | Damage, void> {
   const file = await openFile(path);
   try {
-    yield* splitPackets(path, file);
+    let first: Uint8Array | undefined = await readMore(path, file);
+    if (member !== undefined && isTar(first)) {
+      yield* readMember(path, member);
+      return;
+    }
+    yield* splitPackets(path, () => {
+      const next = first ?? readMore(path, file);
+      first = undefined;
+      return next;
+    });
   } finally {
     await file.close();
+  }
+}
+
+async function* readMember(
+  path: string,
+  name: string,
+): AsyncGenerator<RawPacket | Damage, void> {
+  const archive = extract();
+  const ending = new AbortController();
+  const feeding = feed(path, archive, ending.signal).catch((error: unknown) => {
+    archive.destroy(error as Error);
+  });
+  try {
+    for await (const entry of archive) {
+      if (entry.header.name !== name) {
+        entry.resume();
+        continue;
+      }
+      const pieces = entry[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+      yield* splitPackets(path, () => nextOf(pieces));
+      return;
+    }
+  } catch (error) {
+    if (error instanceof TraceReadError) throw error;
+    // A broken archive has no such member, as far as can be told.
+  } finally {
+    ending.abort();
+    archive.destroy();
+    await feeding;
+  }
+  throw new TraceReadError(
+    `${path} is no Perfetto trace: it is a tar archive, unpack it first`,
+  );
+}
+
+async function feed(
+  path: string,
+  archive: Extract,
+  signal: AbortSignal,
+): Promise<void> {
+  const source = createReadStream(path, {signal});
+  for await (const piece of source) {
+    if (!archive.write(piece)) await once(archive, 'drain', {signal});
+  }
+  archive.end(undefined);
+}
+
+/** Empty at the end, and where the archive is cut. */
+async function nextOf(pieces: AsyncIterator<Uint8Array>): Promise<Uint8Array> {
+  try {
+    const piece = await pieces.next();
+    return piece.done === true ? new Uint8Array() : piece.value;
+  } catch {
+    return new Uint8Array();
   }
 }
 
@@ -66,15 +138,16 @@ export function toReadError(path: string, error: unknown): TraceReadError {
   return new TraceReadError(`cannot read ${path}: ${reason}`, {cause: error});
 }
 
+/** @param read gives the next bytes; none at the end. */
 async function* splitPackets(
   path: string,
-  file: FileHandle,
+  read: () => Promise<Uint8Array> | Uint8Array,
 ): AsyncGenerator<RawPacket | Damage, void> {
   let pending: Uint8Array = new Uint8Array();
   /** File offset of pending[0]. */
   let base = 0;
   for (;;) {
-    const more = await readMore(path, file);
+    const more = await read();
     const isFirst = base === 0 && pending.length === 0;
     if (isFirst) checkMagic(path, more);
     pending = concat(pending, more);
@@ -132,9 +205,12 @@ function describe(start: Uint8Array): string {
   if (start.length === 0) return 'it is empty';
   if (magic.startsWith('\x1f\x8b')) return 'it is compressed, gunzip it first';
   if (magic.startsWith('PK')) return 'it is a zip archive, unpack it first';
-  const ustar = String.fromCharCode(...start.subarray(257, 262));
-  if (ustar === 'ustar') return 'it is a tar archive, unpack it first';
+  if (isTar(start)) return 'it is a tar archive, unpack it first';
   return 'it does not begin with a trace packet';
+}
+
+function isTar(start: Uint8Array): boolean {
+  return String.fromCharCode(...start.subarray(257, 262)) === 'ustar';
 }
 
 /** The frame of the packet at `at`, as far as it is there. */

@@ -11,6 +11,9 @@ export const SEQUENCE_ID = 0x0dab;
 /** ns in a tick of field 22 of /proc/PID/stat (USER_HZ is 100). */
 export const NS_PER_TICK = 10_000_000n;
 
+/** Name of a recording in an archive: it sorts after the system trace. */
+export const MEMBER_NAME = 'zz_dmabuf.pftrace';
+
 /** Names of tracks under the root. */
 export const trackName = {
   root: 'DMA-BUF',

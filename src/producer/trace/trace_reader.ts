@@ -5,7 +5,7 @@ import {readPackets, TraceReadError, type Damage} from './packet_stream.js';
 import {TracePacketSchema} from './proto/perfetto/trace/trace_packet_pb.js';
 import type {Recording} from './recording.js';
 import {RecordingBuilder} from './recording_builder.js';
-import {trackUuid} from './schema.js';
+import {MEMBER_NAME, trackUuid} from './schema.js';
 
 export {TraceReadError} from './packet_stream.js';
 export type * from './recording.js';
@@ -16,7 +16,8 @@ const SEQUENCE_ID = 10;
 const TRACK_DESCRIPTOR = 60;
 
 /**
- * Reads a recording of ours back from a trace, in which there may be packets of
+ * Reads a recording of ours back from a trace, or from the archive that has it
+ * beside a system trace, in which there may be packets of
  * others too. A trace that was cut or garbled is read up to there, and the
  * recording's warnings say so. Memory depends on the buffers and holdings in
  * it, not on the file's size.
@@ -36,7 +37,7 @@ export async function readRecording(
   /** Comes first in the file, before we know which packets are ours. */
   let clock: Uint8Array | undefined;
 
-  for await (const packet of readPackets(path)) {
+  for await (const packet of readPackets(path, {member: MEMBER_NAME})) {
     if ('kind' in packet) {
       warnings.push(describeDamage(packet));
       break;
