@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SQL package on recordings made by hand: the odd cases.
+import {readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {Readable} from 'node:stream';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {writeTarArchive} from '../../../src/producer/archive/tar_archive.js';
+import {temporaryFolder} from '../../producer/trace/temporary.js';
 import {hasTraceProcessor, type TraceDb} from '../../trace_processor/index.js';
 import {
   everything,
@@ -9,11 +14,13 @@ import {
   PROVENANCE,
   record,
   Scene,
+  SECOND,
   stampOf,
 } from '../../producer/trace/scene.js';
 import {openWithPackage, withPackage} from './dmabuf_db.js';
 
 const isHere = await hasTraceProcessor();
+const folder = temporaryFolder();
 
 /** An expression: which sample a time is the stamp of. */
 function sampleOf(ts: string): string {
@@ -357,6 +364,58 @@ describe.skipIf(!isHere)('recordings that are cut or joined', () => {
       ).toEqual([{has_recording: 1, ended: undefined, samples: undefined}]);
       expect(await db.query('SELECT COUNT() AS n FROM dmabuf_holding')).toEqual(
         [{n: 5}],
+      );
+    });
+  });
+
+  test('two of one boot keep their buffers apart', async () => {
+    const first = everything();
+    const laterNs = 10n * SECOND;
+    const second = first.map((snapshot) => ({
+      ...snapshot,
+      startNs: snapshot.startNs + laterNs,
+      endNs: snapshot.endNs + laterNs,
+    }));
+    const path = join(folder, 'two.tar');
+    await writeTarArchive(
+      path,
+      [first, second].map((snapshots, index) => {
+        const bytes = Buffer.concat(record(snapshots));
+        return {
+          name: `${index}.pftrace`,
+          sizeBytes: bytes.length,
+          open: () => Readable.from([bytes]),
+        };
+      }),
+    );
+    const pieces = [await readFile(path)];
+    await withPackage(pieces, async (db) => {
+      expect(await db.query('SELECT id FROM dmabuf_root_track')).toHaveLength(
+        2,
+      );
+      const rows = await db.query(`
+        SELECT b.key, b.ts >= ${stampOf(0) + laterNs} AS is_second,
+          COUNT(h.id) AS holdings,
+          SUM(h.ts >= ${stampOf(0) + laterNs}) AS of_second
+        FROM dmabuf_buffer AS b
+        LEFT JOIN dmabuf_holding AS h ON h.buffer_id = b.id
+        GROUP BY b.id ORDER BY is_second, b.key`);
+      expect(rows).toEqual(
+        [0, 1].flatMap((is_second) =>
+          (
+            [
+              ['1.0', 2],
+              ['1.1', 1],
+              ['2.0', 2],
+              ['9.0', 0],
+            ] as const
+          ).map(([key, holdings]) => ({
+            key,
+            is_second,
+            holdings,
+            of_second: holdings === 0 ? undefined : holdings * is_second,
+          })),
+        ),
       );
     });
   });
