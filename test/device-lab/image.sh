@@ -136,13 +136,16 @@ add_our_own() {
 # Perfetto was linked with a newer libc than the guest's: it brings its own, and
 # the loader for it. The guest's init says how they are started.
 add_perfetto() {
-  local to=$1/lab/real
+  local to=$1/lab/real loader=$PERFETTO/$LIB/ld-linux-x86-64.so.2 library
   [ -n "$PERFETTO" ] || return 0
   mkdir -p "$to"
   cp -L "$PERFETTO"/usr/bin/perfetto "$PERFETTO"/usr/sbin/traced{,_probes} \
-    "$PERFETTO/usr/lib/perfetto/libperfetto.so" "$to/"
-  cp -L "$PERFETTO/$LIB"/{ld-linux-x86-64.so.2,libc.so.6,libm.so.6} "$to/"
-  cp -L "$PERFETTO/$LIB"/{libgcc_s.so.1,libstdc++.so.6,libz.so.1} "$to/"
+    "$loader" "$to/"
+  for library in $("$loader" --list --library-path \
+    "$PERFETTO/$LIB:$PERFETTO/usr/lib/perfetto" "$to/traced_probes" |
+    sed -n 's/.*=> \(\/[^ ]*\).*/\1/p'); do
+    cp -L "$library" "$to/"
+  done
 }
 
 add_users() {

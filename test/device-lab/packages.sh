@@ -197,7 +197,15 @@ fetch_perfetto() {
   [ ! -d "$CACHE/perfetto" ] || return 0
   update_suite sid || return 1
   echo 'device-lab: perfetto of sid'
-  unpack sid "$CACHE/perfetto" perfetto libc6 libgcc-s1 libstdc++6 zlib1g
+  unpack sid "$CACHE/perfetto" perfetto libc6 libgcc-s1 libstdc++6 zlib1g ||
+    return 1
+  # Sid moves: what does not run with these libraries is as good as not there.
+  local lib=$CACHE/perfetto/usr/lib/x86_64-linux-gnu
+  "$lib/ld-linux-x86-64.so.2" \
+    --library-path "$lib:$CACHE/perfetto/usr/lib/perfetto" \
+    "$CACHE/perfetto/usr/bin/perfetto" --version >/dev/null 2>&1 && return 0
+  rm -rf "$CACHE/perfetto"
+  return 1
 }
 
 # ---- main -------------------------------------------------------------------
