@@ -1,56 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Below so many changes a map is not copied, however small it is. */
-const FEW_CHANGES = 64;
-/** A delta of more than this share of the base is merged into a new base. */
-const LARGEST_SHARE = 8;
-
 /**
- * A map that never changes and shares most of itself with the map it was made
- * from: what a snapshot costs is what is different in it, and two snapshots
- * can be compared by looking at their differences only.
+ * A map that never changes, made from another one by a few differences. The
+ * newest of a line of maps holds the entries; each older one holds what it has
+ * other than the next. So a new map costs what is different in it, two maps of
+ * a line are compared by looking at their differences only, and old maps that
+ * nobody keeps cost nothing.
  */
 export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
-  private constructor(
-    private readonly base: ReadonlyMap<K, V>,
-    /** What is different from the base; undefined: not there. */
-    private readonly delta: ReadonlyMap<K, V | undefined>,
-    readonly size: number,
-  ) {}
+  /** All entries, of the newest of the line; else undefined. */
+  private entriesOfAll: Map<K, V> | undefined;
+  /** What is here under keys that differ in the next; undefined: nothing. */
+  private readonly own = new Map<K, V | undefined>();
+  private next: DeltaMap<K, V> | undefined;
+
+  private constructor(entries: Map<K, V>) {
+    this.entriesOfAll = entries;
+    this.size = entries.size;
+  }
+
+  readonly size: number;
 
   static empty<K, V extends object>(): DeltaMap<K, V> {
-    return new DeltaMap<K, V>(new Map(), new Map(), 0);
+    return new DeltaMap<K, V>(new Map());
   }
 
   /** The same with some values set, or taken away where undefined. */
   with(changes: ReadonlyMap<K, V | undefined>): DeltaMap<K, V> {
     if (changes.size === 0) return this;
-    const limit = Math.max(FEW_CHANGES, this.base.size / LARGEST_SHARE);
-    if (this.delta.size + changes.size > limit) return this.merged(changes);
-    const delta = new Map(this.delta);
-    let {size} = this;
+    const entries = this.entriesOfAll ?? new Map(this.entries());
+    const isNewest = entries === this.entriesOfAll;
     for (const [key, value] of changes) {
-      size += Number(value !== undefined) - Number(this.has(key));
-      delta.set(key, value);
+      if (isNewest) this.own.set(key, entries.get(key));
+      if (value === undefined) entries.delete(key);
+      else entries.set(key, value);
     }
-    return new DeltaMap(this.base, delta, size);
-  }
-
-  private merged(changes: ReadonlyMap<K, V | undefined>): DeltaMap<K, V> {
-    const base = new Map(this.base);
-    for (const part of [this.delta, changes]) {
-      for (const [key, value] of part) {
-        if (value === undefined) base.delete(key);
-        else base.set(key, value);
-      }
+    const changed = new DeltaMap(entries);
+    if (isNewest) {
+      this.entriesOfAll = undefined;
+      this.next = changed;
     }
-    return new DeltaMap<K, V>(base, new Map(), base.size);
+    return changed;
   }
 
   get(key: K): V | undefined {
-    const value = this.delta.get(key);
-    if (value !== undefined || this.delta.has(key)) return value;
-    return this.base.get(key);
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    let map: DeltaMap<K, V> | undefined = this;
+    for (; map !== undefined; map = map.next) {
+      if (map.entriesOfAll !== undefined) return map.entriesOfAll.get(key);
+      const value = map.own.get(key);
+      if (value !== undefined || map.own.has(key)) return value;
+    }
+    return undefined;
   }
 
   has(key: K): boolean {
@@ -58,23 +59,42 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
   }
 
   /** Keys under which this and another map may have different values. */
-  *differentKeys(other: DeltaMap<K, V>): Generator<K> {
-    if (this === other) return;
-    if (this.base === other.base) {
-      yield* this.delta.keys();
-      for (const key of other.delta.keys()) {
-        if (!this.delta.has(key)) yield key;
-      }
-      return;
+  differentKeys(other: DeltaMap<K, V>): Iterable<K> {
+    return (
+      this.keysUpTo(other) ??
+      other.keysUpTo(this) ??
+      new Set([...this.keys(), ...other.keys()])
+    );
+  }
+
+  /** Keys that changed from here to a newer map; undefined if it is none. */
+  private keysUpTo(newer: DeltaMap<K, V>): Set<K> | undefined {
+    const keys = new Set<K>();
+    for (const map of this.toNewest()) {
+      if (map === newer) return keys;
+      for (const key of map.own.keys()) keys.add(key);
     }
-    yield* this.keys();
-    for (const key of other.keys()) if (!this.has(key)) yield key;
+    return undefined;
+  }
+
+  /** This map and those made from it, one after the other. */
+  private *toNewest(): Generator<DeltaMap<K, V>, undefined> {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    let map: DeltaMap<K, V> | undefined = this;
+    for (; map !== undefined; map = map.next) yield map;
   }
 
   *entries(): Generator<[K, V], undefined> {
-    const {base, delta} = this;
-    for (const entry of base) if (!delta.has(entry[0])) yield entry;
-    for (const [key, value] of delta) {
+    const own = new Map<K, V | undefined>();
+    for (const map of this.toNewest()) {
+      for (const [key, value] of map.own) {
+        if (!own.has(key)) own.set(key, value);
+      }
+      for (const entry of map.entriesOfAll ?? []) {
+        if (!own.has(entry[0])) yield entry;
+      }
+    }
+    for (const [key, value] of own) {
       if (value !== undefined) yield [key, value];
     }
   }
@@ -101,8 +121,8 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
 
 /**
  * Keys under which two maps hold different objects, each once. What it costs
- * is the number of differences where one map was made from the other, or both
- * from a third; else the number of their keys.
+ * is the number of differences where one map was made from the other; else
+ * the number of their keys.
  */
 export function* changedKeys<K, V extends object>(
   before: ReadonlyMap<K, V>,

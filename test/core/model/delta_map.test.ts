@@ -68,6 +68,29 @@ describe('DeltaMap', () => {
     );
   });
 
+  it('can be the origin of several others', () => {
+    const one = DeltaMap.empty<number, Value>().with(new Map([[1, {n: 1}]]));
+    const two = one.with(new Map([[2, {n: 2}]]));
+    const other = one.with(new Map([[1, undefined]]));
+    expect(sorted(one)).toEqual([[1, {n: 1}]]);
+    expect(sorted(two)).toEqual([
+      [1, {n: 1}],
+      [2, {n: 2}],
+    ]);
+    expect(sorted(other)).toEqual([]);
+    expect([...changedKeys(two, other)].sort()).toEqual([1, 2]);
+    expect([...changedKeys(other, one)]).toEqual([1]);
+  });
+
+  it('is read however many were made from it', () => {
+    const first = DeltaMap.empty<number, Value>().with(new Map([[1, {n: 1}]]));
+    let last = first;
+    for (let n = 0; n < 50_000; n++) last = last.with(new Map([[2, {n}]]));
+    expect(first.get(2)).toBeUndefined();
+    expect(first.get(1)).toEqual({n: 1});
+    expect([...changedKeys(first, last)]).toEqual([2]);
+  });
+
   it('is itself again when nothing changes', () => {
     const map = DeltaMap.empty<number, Value>().with(new Map([[1, {n: 1}]]));
     expect(map.with(new Map())).toBe(map);
