@@ -3,18 +3,18 @@
 // stand-in for `perfetto`, or with the real one where that is installed.
 import {spawn, spawnSync, type ChildProcess} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
-import {existsSync, mkdtempSync, readdirSync, readFileSync} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import type {Device, RawStream} from '../../../src/producer/device/device.js';
+import {temporaryFolder} from '../trace/temporary.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SOURCE = join(HERE, '../../device-lab/guest/perfetto.c');
 
 /** Where the stand-in lies, compiled; undefined, and said, where it cannot be. */
 export function standIn(): string | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'stand-in-'));
+  const folder = temporaryFolder();
   const built = spawnSync(
     'gcc',
     ['-O1', '-std=gnu11', '-o', join(folder, 'perfetto'), SOURCE],

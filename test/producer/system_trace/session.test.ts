@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The script in a real shell, with a perfetto that records this machine.
 import {spawnSync} from 'node:child_process';
-import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {readFileSync, rmSync} from 'node:fs';
 import {afterEach, describe, expect, test} from 'vitest';
 import type {Device} from '../../../src/producer/device/device.js';
 import {
@@ -211,11 +209,9 @@ describe.skipIf(folder === undefined)('with the stand-in', () => {
 
 describe.skipIf(folder === undefined)('without perfetto', () => {
   test('it says so', async () => {
-    const empty = mkdtempSync(join(tmpdir(), 'no-perfetto-'));
-    mkdirSync(join(empty, 'bin'));
     const device = new (class extends LocalDevice {
       override open(command: string): ReturnType<LocalDevice['open']> {
-        return super.open(`PATH=${empty}/bin\n${command}`);
+        return super.open(`PATH=/nowhere\n${command}`);
       }
     })('');
     const error = await start(device).catch((e: unknown) => e);
