@@ -24,7 +24,11 @@ export async function provideUiClasses(
   const classes = (found = findUiClasses(trace));
   const debugTracks = [
     {
-      isMissing: !(classes.SliceTrack && classes.SourceDataset),
+      isMissing: !(
+        classes.SliceTrack &&
+        classes.SourceDataset &&
+        classes.getColorForSlice
+      ),
       command: 'dev.perfetto.AddDebugSliceTrack',
       sql: `SELECT 0 AS ts, 0 AS dur, '' AS name`,
     },

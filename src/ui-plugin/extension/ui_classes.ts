@@ -40,7 +40,7 @@ export function findUiClasses(trace: Trace): FoundClasses {
     SliceTrack: rootClass<typeof SliceTrack>(slices[0]),
     SourceDataset: first(renderers, datasetClass),
     TrackNode: rootClass<typeof TrackNode>(trace.defaultWorkspace.tracks),
-    getColorForSlice: first(slices, colorFunction),
+    getColorForSlice: first(slices, stockColors) ?? first(slices, colorsByName),
   };
 }
 
@@ -105,29 +105,63 @@ function datasetOf(renderer: object): object | undefined {
     : undefined;
 }
 
+type ColorFunction = UiClasses['getColorForSlice'];
+
 /**
  * The UI's palette, reached through the stock slices of the trace: they are
  * coloured by their correlation id, or else by their name without its digits.
  */
-function colorFunction(
+function stockColors(renderer: object): ColorFunction | undefined {
+  if (!hasColumn(renderer, 'correlation_id')) return undefined;
+  return colorsOf(renderer, (name, isAllOfIt) => ({
+    id: 0,
+    name,
+    correlation_id: isAllOfIt ? name : undefined,
+  }));
+}
+
+/**
+ * Some palette of the UI, where there are no stock slices: that of slices which
+ * are coloured by their name. They may ignore digits, so letters stand for them.
+ */
+function colorsByName(renderer: object): ColorFunction | undefined {
+  if (!hasColumn(renderer, 'name')) return undefined;
+  const colors = colorsOf(renderer, (name, isAllOfIt) => ({
+    id: 0,
+    name: isAllOfIt ? name.replace(/\d/g, letterOf) : name,
+  }));
+  if (colors === undefined) return undefined;
+  const some = ['a', 'b', 'c', 'd'].map((name) => colors(name).base.cssString);
+  return new Set(some).size > 1 ? colors : undefined;
+}
+
+function letterOf(digit: string): string {
+  return 'ABCDEFGHIJ'.charAt(Number(digit));
+}
+
+function hasColumn(renderer: object, name: string): boolean {
+  return property(property(datasetOf(renderer), 'schema'), name) !== undefined;
+}
+
+/** What colours a track's rows, as a function of a name. */
+function colorsOf(
   renderer: object,
-): UiClasses['getColorForSlice'] | undefined {
+  rowOf: (name: string, isAllOfIt: boolean) => object,
+): ColorFunction | undefined {
   const attrs = property(renderer, 'attrs');
   const colorizer = property(attrs, 'colorizer');
-  const schema = property(datasetOf(renderer), 'schema');
-  if (
-    typeof colorizer !== 'function' ||
-    property(schema, 'correlation_id') === undefined
-  ) {
+  if (typeof colorizer !== 'function') return undefined;
+  const colors: ColorFunction = (name, options) =>
+    Reflect.apply(colorizer, attrs, [
+      rowOf(name, options?.stripTrailingDigits === false),
+    ]);
+  try {
+    const css = property(property(colors('x'), 'base'), 'cssString');
+    return typeof css === 'string' ? colors : undefined;
+  } catch {
+    // It wants more of a row than a name.
     return undefined;
   }
-  const color: UiClasses['getColorForSlice'] = (name, options) => {
-    const isAllOfIt = options?.stripTrailingDigits === false;
-    const row = {id: 0, name, correlation_id: isAllOfIt ? name : undefined};
-    return Reflect.apply(colorizer, attrs, [row]);
-  };
-  const isColor = property(property(color('x'), 'base'), 'cssString');
-  return typeof isColor === 'string' ? color : undefined;
 }
 
 /** What the first item that yields something yields. */

@@ -13,9 +13,16 @@ import {
   openTraceFile,
   openUi,
   servePerfettoUi,
+  settle,
   type OpenUi,
   type ServedUi,
 } from '../../browser/perfetto_ui.js';
+import {
+  dmaBufExports,
+  dmabufRss,
+  dmaHeapStats,
+  processTree,
+} from '../sql/stock_trace.js';
 import {
   launchWithExtension,
   type ExtensionBrowser,
@@ -23,13 +30,18 @@ import {
 import {recordScenario} from './recorded.js';
 import {
   childrenOf,
+  expand,
   importErrors,
+  pinnedNames,
   shownTracks,
+  trackErrors,
   waitForTrack,
 } from './timeline.js';
 
 const NOTICE = '#perfetto-dmabuf-notice';
 const LIFETIMES = 'Buffers (lifetimes)';
+
+const at = (ms: bigint): bigint => 1_000_000_000n + ms * 1_000_000n;
 
 const POLL = {timeout: 30_000};
 
@@ -122,6 +134,47 @@ describe.skipIf(!isPossible)(WHAT, () => {
     } finally {
       await stock.close();
     }
+  });
+
+  it.each([
+    {
+      what: 'dma_heap_stat events',
+      piece: dmaHeapStats([
+        {ts: at(5n), pid: 10, inode: 5n, length: 4096n, total: 4096n},
+        {ts: at(800n), pid: 10, inode: 5n, length: -4096n, total: 0n},
+      ]),
+      track: 'Allocations and frees (true time)',
+    },
+    {
+      // No slices and no counters: the UI's classes come from debug tracks.
+      what: 'dma_buf_export events',
+      piece: dmaBufExports([
+        {ts: at(7n), pid: 10, exporter: 'vgem', size: 4096n, inode: 8n},
+        {ts: at(90n), pid: 10, exporter: 'vgem', size: 4096n, inode: 9n},
+      ]),
+      track: 'Allocations and frees (true time)',
+    },
+    {
+      what: 'mem.dmabuf_rss counters',
+      piece: Buffer.concat([
+        dmabufRss(at(1n), 10, 8n),
+        dmabufRss(at(500n), 10, 4n),
+      ]),
+      track: 'mem.dmabuf_rss of all processes (shared counts for each)',
+    },
+  ])("shows what another's trace with $what tells", async ({piece, track}) => {
+    const file = join(folder, 'stock.pftrace');
+    const tree = processTree(new Map([[10, 'camera']]));
+    await writeFile(file, Buffer.concat([tree, piece]));
+    const {page, errors} = await openUi(browser.context, ui);
+    await openTraceFile(page, file);
+    expect(await childrenOf(page, /^DMA-BUF$/)).toContain(track);
+    await expand(page, /^DMA-BUF$/);
+    await settle(page);
+    expect(await trackErrors(page)).toEqual([]);
+    expect(await pinnedNames(page)).toEqual([]);
+    expect(await page.locator(NOTICE).allTextContents()).toEqual([]);
+    expect(errors).toEqual([]);
   });
 
   it('leaves a trace without dma-bufs as it is', async () => {

@@ -158,3 +158,16 @@ export function colorsOf(
       return colors;
     })()`);
 }
+
+/** Why tracks that were in view could not be drawn; the UI keeps that. */
+export function trackErrors(page: Page): Promise<string[]> {
+  return page.evaluate<string[]>(`
+    (() => {
+      const {tracks} = window.app.trace;
+      return tracks
+        .getAllTracks()
+        .map(({uri}) => tracks.getWrappedTrack?.(uri)?.getError?.())
+        .filter((error) => error !== undefined)
+        .map(String);
+    })()`);
+}

@@ -46,15 +46,46 @@ describe('findUiClasses', () => {
     });
   });
 
-  it('takes no colours from slices that know no correlation id', () => {
-    const slices = new B({
-      dataset: new A({src: 'x', schema: {id: 0}}),
-      colorizer: () => ({base: {cssString: 'red'}}),
-    });
-    const found = findUiClasses(traceWith([slices]));
+  it('takes colours by name, digits told apart, where there are none such', () => {
+    const {getColorForSlice} = findUiClasses(
+      traceWith([
+        slicesColored(({name}) => (name === '' ? 'none' : name)),
+        new F(),
+      ]),
+    );
+    const css = (name: string): string | undefined =>
+      getColorForSlice?.(name, {stripTrailingDigits: false}).base.cssString;
+    expect(css('12.0')).toBe('BC.A');
+    expect(css('13.0')).not.toBe(css('12.0'));
+    expect(getColorForSlice?.('frame 7').base.cssString).toBe('frame 7');
+  });
+
+  it('prefers the stock slices', () => {
+    const trace = traceWith([slicesColored(({name}) => name), stockSlices()]);
+    const {getColorForSlice} = findUiClasses(trace);
+    expect(getColorForSlice?.('x').base.cssString).toContain('"name":"x"');
+  });
+
+  it.each<[string, (row: {name: string}) => string]>([
+    ['one colour for all', () => 'red'],
+    [
+      'more than a name to go by',
+      () => {
+        throw new TypeError('no such column');
+      },
+    ],
+  ])('takes no colours from slices with %s', (_what, color) => {
+    const found = findUiClasses(traceWith([slicesColored(color)]));
     expect(found.getColorForSlice).toBeUndefined();
   });
 });
+
+function slicesColored(color: (row: {name: string}) => string): B {
+  return new B({
+    dataset: new A({src: 'x', schema: {id: 0, name: 'str'}}),
+    colorizer: (row) => ({base: {cssString: color(row as {name: string})}}),
+  });
+}
 
 describe('provideUiClasses', () => {
   it('asks for no debug track where there are tracks of the kinds', async () => {
