@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// npm run bench [-- encoding|device|simulator]: ratios, each against a reference that
-// is measured in the same run. Exits with 1 when one misses its limit.
+// npm run bench [-- encoding|device|simulator|ui-plugin]: ratios, each against a
+// reference that is measured in the same run. Exits with 1 when one misses its
+// limit.
 import {labAvailability, prepareLab} from '../test/device-lab/lab.js';
 import {benchDevice} from './device.js';
 import {benchEncoding} from './encoding.js';
 import {keeps, toTable, type Ratio} from './ratio.js';
 import {benchSimulator} from './simulator.js';
+import {benchUiPlugin} from './ui_plugin.js';
 
 const KERNEL = '6.12';
 
@@ -15,6 +17,7 @@ async function main(wanted: readonly string[]): Promise<number> {
   const ratios: Ratio[] = [];
   if (runs('encoding')) ratios.push(...(await benchEncoding()));
   if (runs('simulator')) ratios.push(...(await benchSimulator()));
+  if (runs('ui-plugin')) ratios.push(...(await benchUiPlugin()));
   if (runs('device')) {
     prepareLab(KERNEL);
     const lab = labAvailability([KERNEL]);

@@ -118,7 +118,10 @@ describe.each(shells)('$name', (shell) => {
 
     it('brackets ticks of the uptime', async () => {
       const clock = new BootClock();
-      clock.addTicks(await body('tick'));
+      // A shell that has to wait for the processor sleeps through ticks.
+      for (let tries = 0; tries < 50 && clock.offsetNs === undefined; tries++) {
+        clock.addTicks(await body('tick'));
+      }
       expect(clock.offsetNs).toBeDefined();
       // The bracket holds what an ordinary reading says.
       expect(clock.add(parseClock(await body('clock')))).toBe(true);
