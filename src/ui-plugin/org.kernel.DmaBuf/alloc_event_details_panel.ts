@@ -24,7 +24,8 @@ import type {Session} from './session';
 /** The event, by what its track knows of it. */
 export interface AllocEvent {
   readonly ts: bigint;
-  readonly kind: string;
+  /** `alloc` or `free`. */
+  readonly what: string;
   readonly inode: bigint;
 }
 
@@ -50,7 +51,7 @@ export class AllocEventDetailsPanel implements TrackEventDetailsPanel {
 
   async load(): Promise<void> {
     const {trace, sqlPackage} = this.session;
-    const {ts, kind, inode} = this.event;
+    const {ts, what, inode} = this.event;
     await sqlPackage.include('alloc_events');
     const rows = await queryRows(
       trace.engine,
@@ -59,7 +60,7 @@ export class AllocEventDetailsPanel implements TrackEventDetailsPanel {
          b.slice_id, ifnull(b.machine_id, 0) AS machine_id
        FROM dmabuf_alloc_event AS e
        LEFT JOIN dmabuf_buffer AS b ON b.id = e.buffer_id
-       WHERE e.ts = ${ts} AND e.inode = ${inode} AND e.kind = '${kind}'
+       WHERE e.ts = ${ts} AND e.inode = ${inode} AND e.kind = '${what}'
        LIMIT 1`,
       SPEC,
     );
@@ -69,8 +70,8 @@ export class AllocEventDetailsPanel implements TrackEventDetailsPanel {
   render(): m.Children {
     const {session, event, row} = this;
     const {trace, contents} = session;
-    const {ts, kind, inode} = event;
-    const title = `${kind === 'alloc' ? 'Allocation' : 'Free'} of ${inode}`;
+    const {ts, what, inode} = event;
+    const title = `${what === 'alloc' ? 'Allocation' : 'Free'} of ${inode}`;
     if (row === undefined) return m('.pf-dmabuf-details', m('h1', title));
     const {pid, process_name: name, slice_id: sliceId} = row;
     return m('.pf-dmabuf-details', [

@@ -12,6 +12,7 @@ import {
   isOfProcesses,
   KEY_OPTIONS,
   queryHeldIn,
+  type HeldIn,
   type HeldRow,
   type Key,
 } from './held_in';
@@ -27,7 +28,7 @@ export class HeldInAreaTab implements AreaSelectionTab {
   readonly name = 'DMA-BUF held';
   // Before what fits any tracks.
   readonly priority = 1;
-  private readonly rows = new Loaded<ReadonlyArray<HeldRow>>();
+  private readonly rows = new Loaded<HeldIn>();
   private key: Key = 'process';
 
   constructor(
@@ -46,10 +47,11 @@ export class HeldInAreaTab implements AreaSelectionTab {
       {start, end, key, scope: scope === 'all' ? scope : [...scope].join()},
       async () => {
         const span = {start, end};
-        const rows = await queryHeldIn(trace.engine, sqlPackage, span, key);
-        return rows.filter((row) => isInScope(row, scope));
+        const held = await queryHeldIn(trace.engine, sqlPackage, span, key);
+        const rows = held.rows.filter((row) => isInScope(row, scope));
+        return {...held, rows};
       },
-      (rows) => this.renderTable(rows),
+      (held) => this.renderHeld(held),
     );
     return {
       isLoading: this.rows.isPending,
@@ -62,16 +64,27 @@ export class HeldInAreaTab implements AreaSelectionTab {
     };
   }
 
-  private renderTable(rows: ReadonlyArray<HeldRow>): m.Children {
+  private renderHeld({rows, firstSample}: HeldIn): m.Children {
     const {key} = this;
     const attrs: TableAttrs<HeldRow> = {
       columns: [...keyColumns(key), ...this.valueColumns()],
       rows,
       sortBy: keyColumns(key).length + 2,
-      emptyText: 'Nothing was held in this time.',
+      emptyText: 'Nothing that was sampled was held in this time.',
     };
     // A table of another key has other columns and is sorted anew.
-    return [m<TableAttrs<HeldRow>, Table<HeldRow>>(Table, {...attrs, key})];
+    const table = m<TableAttrs<HeldRow>, Table<HeldRow>>(Table, {
+      ...attrs,
+      key,
+    });
+    return [
+      firstSample !== undefined &&
+        m('p.pf-dmabuf-note', [
+          'Before the first sample nothing is known; start is taken to be it: ',
+          timeLink(this.session.trace, firstSample),
+        ]),
+      [table],
+    ];
   }
 
   private valueColumns(): ReadonlyArray<TableColumn<HeldRow>> {

@@ -13,7 +13,7 @@ import {
 } from '../../trace_processor/query_result';
 import {BufferDetailsPanel} from './buffer_details_panel';
 import {formatBytes} from './format';
-import {BUFFER_SLICES, type BufferLines} from './lines';
+import {slicesOf, type BufferLines} from './lines';
 import type {Session} from './session';
 
 /** Kind of the tracks whose selection opens the area tab. */
@@ -33,7 +33,7 @@ export function registerBufferTrack(
   const {trace} = session;
   const {trackIds, upid} = lines;
   const dataset = new SourceDataset({
-    src: BUFFER_SLICES,
+    ...slicesOf(lines),
     schema: {
       id: NUM,
       ts: LONG,
@@ -44,9 +44,6 @@ export function registerBufferTrack(
       size: LONG_NULL,
       track_id: NUM,
     },
-    // By track and not by process: the UI finds the track of a slice by the
-    // column that its track is filtered by.
-    filter: {col: 'track_id', in: trackIds},
   });
   const renderer = SliceTrack.create({
     trace,

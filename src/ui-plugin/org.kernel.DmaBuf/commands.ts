@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {TrackNode} from '../../public/workspace';
 import {NUM} from '../../trace_processor/query_result';
 import {
   explorerHash,
@@ -71,7 +72,10 @@ async function pinTracks({trace}: Session): Promise<void> {
   const placement = new Placement(trace);
   for (const {track_id: trackId} of counters) {
     const node = placement.find(trackId);
-    if (node !== undefined && !node.isPinned) node.pin();
+    if (node === undefined || node.isPinned) continue;
+    // At the top it stands without its group, which says whose it is.
+    const name = `${node.parent?.name ?? ''}: ${node.name}`;
+    trace.defaultWorkspace.pinTrack(new TrackNode({uri: node.uri, name}));
   }
 }
 

@@ -94,8 +94,9 @@ async function addCoverageGaps(
 
   const uri = COVERAGE_GAPS_URI;
   const dataset = new SourceDataset({
-    src: 'dmabuf_coverage_gap',
-    schema: {id: NUM, ts: LONG, dur: LONG, kind: STR, detail: STR_NULL},
+    // The UI hands a row over as a selection, whose own `kind` would hide it.
+    src: 'SELECT id, ts, dur, kind AS gap, detail FROM dmabuf_coverage_gap',
+    schema: {id: NUM, ts: LONG, dur: LONG, gap: STR, detail: STR_NULL},
   });
   trace.tracks.registerTrack({
     uri,
@@ -103,9 +104,9 @@ async function addCoverageGaps(
       trace,
       uri,
       dataset,
-      sliceName: ({kind, detail}) =>
-        `${kind.replaceAll('_', ' ')}: ${detail ?? ''}`,
-      colorizer: ({kind}) => getColorForSlice(kind),
+      sliceName: ({gap, detail}) =>
+        `${gap.replaceAll('_', ' ')}: ${detail ?? ''}`,
+      colorizer: ({gap}) => getColorForSlice(gap),
     }),
     description:
       'When the recording did not see everything: samples that are missing or ' +

@@ -74,13 +74,50 @@ const KEY_SPEC = {
   exporter: STR_NULL,
 };
 
+export interface HeldIn {
+  readonly rows: ReadonlyArray<HeldRow>;
+  /**
+   * When the span was moved up to the first sample, since before it nothing is
+   * known, that sample; undefined when it was not.
+   */
+  readonly firstSample: bigint | undefined;
+}
+
 export async function queryHeldIn(
   engine: Engine,
   sqlPackage: SqlPackage,
   span: {readonly start: bigint; readonly end: bigint},
   key: Key,
-): Promise<ReadonlyArray<HeldRow>> {
+): Promise<HeldIn> {
   await sqlPackage.include('state');
+  const first = await queryFirstSample(engine, sqlPackage);
+  if (first === undefined || first <= span.start) {
+    const rows = await queryHeldRows(engine, span, key);
+    return {rows, firstSample: undefined};
+  }
+  if (first > span.end) return {rows: [], firstSample: first};
+  const known = {start: first, end: span.end};
+  return {rows: await queryHeldRows(engine, known, key), firstSample: first};
+}
+
+async function queryFirstSample(
+  engine: Engine,
+  sqlPackage: SqlPackage,
+): Promise<bigint | undefined> {
+  await sqlPackage.include('samples');
+  const {first} = (
+    await engine.query(
+      'SELECT min(ts + dur) AS first FROM dmabuf_sample WHERE dur >= 0',
+    )
+  ).firstRow({first: LONG_NULL});
+  return first ?? undefined;
+}
+
+async function queryHeldRows(
+  engine: Engine,
+  span: {readonly start: bigint; readonly end: bigint},
+  key: Key,
+): Promise<ReadonlyArray<HeldRow>> {
   const rows = await queryRows(
     engine,
     `SELECT * FROM dmabuf_held_in(

@@ -14,7 +14,7 @@ export const LINE_TABLE = '_dmabuf_plugin_line';
  * slices are gone through once (CROSS JOIN keeps that order): the lines are
  * sorted by what they are looked up by.
  */
-export const BUFFER_SLICES = `
+const BUFFER_SLICES = `
   SELECT
     s.id,
     s.ts,
@@ -35,6 +35,23 @@ export interface BufferLines {
   readonly machineId: number;
   /** Of the table `track`, the uppermost line first. */
   readonly trackIds: ReadonlyArray<number>;
+}
+
+/** Where the slices of a track come from. */
+export function slicesOf({upid, machineId, trackIds}: BufferLines): {
+  readonly src: string;
+  readonly filter?: {readonly col: string; readonly in: ReadonlyArray<number>};
+} {
+  if (upid === undefined) {
+    // There may be as many lines as buffers: too long a list to look things up
+    // in again and again. The pluses keep SQLite from looking up the lines by
+    // anything but the track.
+    const isOfMachine = `+l.upid IS NULL AND +l.machine_id = ${machineId}`;
+    return {src: `${BUFFER_SLICES} AND ${isOfMachine}`};
+  }
+  // By track and not by process: the UI finds the track of a slice by the column
+  // that its track is filtered by, and the stock track has this one.
+  return {src: BUFFER_SLICES, filter: {col: 'track_id', in: trackIds}};
 }
 
 /** Makes the table of lines; the package's `tracks` are to be there. */

@@ -20,7 +20,7 @@ export async function addStockTracks(
   session: Session,
   placement: Placement,
 ): Promise<void> {
-  const nodes = [addAllocEvents(session), await addRssSum(session)];
+  const nodes = [await addAllocEvents(session), await addRssSum(session)];
   const group = await findOrMakeGroup(session, placement, nodes);
   for (const node of nodes) {
     if (node !== undefined) group?.addChildInOrder(node);
@@ -46,27 +46,35 @@ async function findOrMakeGroup(
 /** Behind everything that a recording has in the group. */
 const LAST = 1_000_000;
 
-// The events as the trace holds them: tables that also know the recording's
-// buffers are made when an event is selected. Ids of two tables are kept apart.
-const ALLOC_EVENTS = `
-  SELECT
-    c.id * 2 AS id,
-    c.ts,
-    iif(c.value > 0, 'alloc', 'free') AS kind,
-    extract_arg(c.arg_set_id, 'inode') AS inode
-  FROM thread_counter_track AS t JOIN counter AS c ON c.track_id = t.id
-  WHERE t.name = 'mem.dma_heap_change'
-  UNION ALL
-  SELECT id * 2 + 1 AS id, ts, 'alloc' AS kind, extract_arg(arg_set_id, 'ino')
-  FROM ftrace_event WHERE name = 'dma_buf_export'`;
+// One row for each event: id, ts, what, inode. Tables that also know the
+// recording's buffers are made when an event is selected. (The UI hands a row
+// over as a selection, whose own `kind` would hide a column's.)
+const ALLOC_EVENT_TABLE = '_dmabuf_plugin_alloc_event';
 
-function addAllocEvents(session: Session): TrackNode | undefined {
+async function addAllocEvents(
+  session: Session,
+): Promise<TrackNode | undefined> {
   const {trace, contents} = session;
   if (!contents.hasDmaHeapStat && !contents.hasDmaBufExport) return undefined;
+  await trace.engine.query(`
+    CREATE PERFETTO TABLE ${ALLOC_EVENT_TABLE} AS
+    WITH events AS (
+      SELECT
+        c.ts,
+        iif(c.value > 0, 'alloc', 'free') AS what,
+        extract_arg(c.arg_set_id, 'inode') AS inode
+      FROM thread_counter_track AS t JOIN counter AS c ON c.track_id = t.id
+      WHERE t.name = 'mem.dma_heap_change'
+      UNION ALL
+      SELECT ts, 'alloc' AS what, extract_arg(arg_set_id, 'ino') AS inode
+      FROM ftrace_event WHERE name = 'dma_buf_export'
+    )
+    SELECT row_number() OVER (ORDER BY ts) AS id, ts, what, inode
+    FROM events ORDER BY id`);
   const uri = ALLOC_EVENTS_URI;
   const dataset = new SourceDataset({
-    src: ALLOC_EVENTS,
-    schema: {id: NUM, ts: LONG, kind: STR, inode: LONG},
+    src: ALLOC_EVENT_TABLE,
+    schema: {id: NUM, ts: LONG, what: STR, inode: LONG},
   });
   trace.tracks.registerTrack({
     uri,
@@ -74,7 +82,7 @@ function addAllocEvents(session: Session): TrackNode | undefined {
       trace,
       uri,
       dataset,
-      sliceName: ({kind, inode}) => `${kind} ${inode}`,
+      sliceName: ({what, inode}) => `${what} ${inode}`,
       // The colour of the first buffer with this inode number; kernels before
       // 5.18 may give the number again.
       colorizer: ({inode}) => bufferColor(`${inode}.0`),

@@ -208,8 +208,10 @@ describe.skipIf(!isThere)('a trace', () => {
       expect(await slices(loaded, uri)).toEqual(['alloc 2 at 40']);
       const renderer = loaded.trace.tracks.getTrack(uri)?.renderer;
       if (!(renderer instanceof SliceTrack)) throw new Error('no slices');
-      const row = {id: 0, ts: at(40n), kind: 'alloc', inode: 2n};
-      const panel = renderer.attrs.detailsPanel?.(row);
+      const row = {id: 0, ts: at(40n), what: 'alloc', inode: 2n};
+      // As the UI hands it over: a column named `kind` would be hidden.
+      const selection = {...row, kind: 'track_event', trackUri: uri};
+      const panel = renderer.attrs.detailsPanel?.(selection);
       await panel?.load?.({
         kind: 'track_event',
         trackUri: uri,

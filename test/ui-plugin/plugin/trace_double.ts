@@ -131,6 +131,10 @@ class WorkspaceDouble {
     return this.tracks.pinned;
   }
 
+  pinTrack(node: TrackNode): void {
+    this.tracks.pinned.push(node);
+  }
+
   addChildInOrder(child: TrackNode): void {
     this.tracks.addChildInOrder(child);
   }

@@ -264,6 +264,20 @@ describe.skipIf(!isThere)('of a recording', () => {
       expect(page.rows().map(([name]) => name)).toEqual(['surfaceflinger 20']);
     });
 
+    test('takes nothing for zero that was before the first sample', async () => {
+      const page = selectArea(trace.tracks.getAllTracks(), -1, 3);
+      await page.settle();
+      await page.click('By process');
+      expect(page.text()).toContain('Before the first sample nothing is known');
+      const [, camera] = page.rows();
+      expect(camera?.slice(0, 4)).toEqual([
+        'cameraserver 10',
+        '2',
+        '8.0 KiB',
+        '8.0 KiB',
+      ]);
+    });
+
     test('is not there for other tracks', () => {
       const other: Track = {uri: '/x', renderer: {render: () => {}}};
       expect(selectArea([other], 1, 3).text()).toBe('');
@@ -370,13 +384,13 @@ describe.skipIf(!isThere)('of a recording', () => {
       await trace.run('org.kernel.DmaBuf.PinTracks');
       await trace.run('org.kernel.DmaBuf.PinTracks');
       expect(trace.defaultWorkspace.pinned.map(({name}) => name)).toEqual([
-        'Total',
-        'Held by processes',
-        'Kernel-only',
-        'Mapped-only',
-        'dma-buf PSS',
-        'dma-buf PSS',
-        'dma-buf PSS',
+        'DMA-BUF: Total',
+        'DMA-BUF: Held by processes',
+        'DMA-BUF: Kernel-only',
+        'DMA-BUF: Mapped-only',
+        'Process 1: dma-buf PSS',
+        'Process 2: dma-buf PSS',
+        'Process 3: dma-buf PSS',
       ]);
     });
 

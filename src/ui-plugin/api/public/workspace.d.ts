@@ -23,7 +23,6 @@ export class TrackNode {
   addChildBefore(child: TrackNode, reference: TrackNode): unknown;
   getTrackByUri(uri: string): TrackNode | undefined;
   remove(): void;
-  pin(): void;
   expand(): void;
   /** Expands all that it lies in. */
   reveal(): void;
@@ -31,5 +30,7 @@ export class TrackNode {
 
 export interface Workspace {
   readonly tracks: TrackNode;
+  /** Shows the track at the top too, under the node's name. */
+  pinTrack(node: TrackNode): void;
   addChildInOrder(child: TrackNode): unknown;
 }

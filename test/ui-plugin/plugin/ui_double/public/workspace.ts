@@ -66,11 +66,7 @@ export class TrackNode {
   }
 
   get isPinned(): boolean {
-    return this.root.pinned.includes(this);
-  }
-
-  pin(): void {
-    this.root.pinned.push(this);
+    return this.root.pinned.some(({uri}) => uri === this.uri);
   }
 
   expand(): void {
