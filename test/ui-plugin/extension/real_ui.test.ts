@@ -100,6 +100,25 @@ describe.skipIf(!isPossible)(WHAT, () => {
     await expectOurTracks(opened);
   });
 
+  it('does so on ui.perfetto.dev, which is played by the UI at hand', async () => {
+    const page = await browser.context.newPage();
+    const site = 'https://ui.perfetto.dev/';
+    await page.route(`${site}**`, async (route) => {
+      const url = route.request().url().replace(site, ui.address);
+      await route.fulfill({response: await route.fetch({url})});
+    });
+    const opened = await openUi(
+      browser.context,
+      {...ui, address: site},
+      {page},
+    );
+    expect(page.url()).toContain(site);
+    await openTraceFile(page, trace);
+    // Its service worker comes from the network, and there is no such site.
+    const errors = opened.errors.filter((text) => !text.includes('Worker'));
+    await expectOurTracks({page, errors});
+  });
+
   it('adds them to the next trace too', async () => {
     const opened = await openUi(browser.context, ui);
     await openTraceFile(opened.page, trace);
