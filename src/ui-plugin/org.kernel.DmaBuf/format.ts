@@ -55,8 +55,3 @@ export function formatTime(trace: TimeAxis, ts: time): string {
 export interface TimeAxis {
   readonly timeline: Pick<Trace['timeline'], 'toDomainTime'>;
 }
-
-/** `1 buffer`, `12 buffers`. */
-export function formatCount(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
-}

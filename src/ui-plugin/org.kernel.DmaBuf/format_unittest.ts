@@ -3,7 +3,6 @@ import {Time} from '../../base/time';
 import {
   formatBytes,
   formatChange,
-  formatCount,
   formatDuration,
   formatTime,
   type TimeAxis,
@@ -51,9 +50,4 @@ test('a time is what the axis shows, exact to the microsecond', () => {
     formatTime(axis, Time.fromRaw(origin + ns));
   expect(at(19_750_000_000n)).toBe('19.750000 s');
   expect(at(-1_000n)).toBe('-0.000001 s');
-});
-
-test('counts', () => {
-  expect(formatCount(1, 'buffer')).toBe('1 buffer');
-  expect(formatCount(1200, 'buffer')).toBe('1,200 buffers');
 });
