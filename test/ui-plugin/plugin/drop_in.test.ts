@@ -4,6 +4,7 @@
 // that checkout's own tools and rules. PERFETTO_UI names its folder `ui`, with
 // node_modules in it.
 import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import {cp, rm, stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -17,7 +18,12 @@ const ours = fileURLToPath(
   new URL(`../../../src/ui-plugin/${NAME}`, import.meta.url),
 );
 
-const ui = process.env['PERFETTO_UI'];
+const named = process.env['PERFETTO_UI'];
+/** An address, or a built UI alone, has no place to drop it in. */
+const ui =
+  named !== undefined && existsSync(join(named, 'src/plugins'))
+    ? named
+    : undefined;
 if (ui === undefined) {
   process.stderr.write(
     'SKIPPED: the plugin in a checkout of Perfetto: set PERFETTO_UI to its ' +
