@@ -134,7 +134,9 @@ class Taking {
       throw this.withoutReport(requested.reason);
     }
     const devicePath = requested.value;
-    await console.err.line(`Fetching ${oneLine(devicePath)}`);
+    await console.err.line(
+      `Fetching ${oneLine(devicePath)}, which the device keeps as well`,
+    );
     await this.fetch(devicePath);
     const problem = describeRecording(recorded);
     if (this.traceBytes === 0) {
