@@ -17,6 +17,7 @@ const USAGE = `usage: npm run lab -- [options]
   --adbd-uid N               the user of adb's shells (0; 2000: unrooted)
   --su 1|aosp|magisk         a su program: both styles, or one
   --no-debugfs               leaves debugfs unmounted
+  --perfetto stand-in|real   a stand-in for perfetto, or Perfetto itself
   --memory-mb N              (2048)
   --port N                   of this machine (a free one)
 `;
@@ -36,6 +37,11 @@ function parseSu(value: string): boolean | 'aosp' | 'magisk' {
   throw new LabError('--su is 1, aosp or magisk');
 }
 
+function parsePerfetto(value: string): 'stand-in' | 'real' {
+  if (value === 'stand-in' || value === 'real') return value;
+  throw new LabError('--perfetto is stand-in or real');
+}
+
 function parseOptions(args: readonly string[]): BootOptions | undefined {
   const {values} = parseArgs({
     args: [...args],
@@ -45,12 +51,13 @@ function parseOptions(args: readonly string[]): BootOptions | undefined {
       'adbd-uid': {type: 'string'},
       su: {type: 'string'},
       'no-debugfs': {type: 'boolean'},
+      perfetto: {type: 'string'},
       'memory-mb': {type: 'string'},
       port: {type: 'string'},
     },
   });
   if (values.help === true) return undefined;
-  const {kernel, su, port} = values;
+  const {kernel, su, port, perfetto} = values;
   if (!isKernel(kernel)) {
     throw new LabError(`--kernel is one of ${KERNELS.join(', ')}`);
   }
@@ -61,6 +68,7 @@ function parseOptions(args: readonly string[]): BootOptions | undefined {
     debugfs: values['no-debugfs'] !== true,
     ...(uid !== undefined && {adbdUid: parseNumber('adbd-uid', uid)}),
     ...(su !== undefined && {su: parseSu(su)}),
+    ...(perfetto !== undefined && {perfetto: parsePerfetto(perfetto)}),
     ...(memory !== undefined && {memoryMb: parseNumber('memory-mb', memory)}),
     ...(port !== undefined && {port: parseNumber('port', port)}),
   };
