@@ -2,6 +2,13 @@
 import {Interrupted} from './errors.js';
 import type {Io} from './io.js';
 
+/**
+ * A terminal's Ctrl-C reaches all processes of the command; a wrapper such as
+ * npx or timeout passes its own on to us. What comes so soon after the first,
+ * ms, is no second one.
+ */
+const ECHO_MS = 400;
+
 /** Ctrl-C: the first asks for an end, the second insists. */
 export class Interrupts {
   private readonly ending = new AbortController();
@@ -9,9 +16,14 @@ export class Interrupts {
   private readonly stop: () => void;
 
   constructor(io: Io) {
+    let firstMs = -Infinity;
     this.stop = io.onInterrupt(() => {
-      if (this.ending.signal.aborted) this.aborting.abort();
-      else this.ending.abort();
+      if (!this.ending.signal.aborted) {
+        firstMs = performance.now();
+        this.ending.abort();
+      } else if (performance.now() - firstMs > ECHO_MS) {
+        this.aborting.abort();
+      }
     });
   }
 

@@ -222,6 +222,30 @@ describe('Ctrl-C', () => {
     expect(io.isListening).toBe(false);
   });
 
+  it('is one when a wrapper passes it on once more', async () => {
+    const io = new FakeIo();
+    let samples = 0;
+    const path = file();
+    const code = await run(
+      ['record', '-i', '10', '-o', path],
+      io,
+      {
+        ...realEffects,
+        ...connecting(
+          fakeSource(() => {
+            if (++samples === 3) {
+              io.pressCtrlC();
+              io.pressCtrlC();
+            }
+            return scene;
+          }),
+        ),
+      },
+    );
+    expect(code).toBe(0);
+    expect(io.stdoutText).toMatch(/^Wrote .*: \d+ samples?, /m);
+  });
+
   it('twice breaks off what does not end by itself', async () => {
     const io = new FakeIo();
     const code = await run(['record', '-o', file()], io, {
@@ -239,8 +263,10 @@ describe('Ctrl-C', () => {
         });
         setTimeout(() => {
           io.pressCtrlC();
-          io.pressCtrlC();
         }, 5);
+        setTimeout(() => {
+          io.pressCtrlC();
+        }, 600);
         return new Promise(() => undefined);
       },
     } as Effects);
