@@ -226,22 +226,18 @@ describe('Ctrl-C', () => {
     const io = new FakeIo();
     let samples = 0;
     const path = file();
-    const code = await run(
-      ['record', '-i', '10', '-o', path],
-      io,
-      {
-        ...realEffects,
-        ...connecting(
-          fakeSource(() => {
-            if (++samples === 3) {
-              io.pressCtrlC();
-              io.pressCtrlC();
-            }
-            return scene;
-          }),
-        ),
-      },
-    );
+    const code = await run(['record', '-i', '10', '-o', path], io, {
+      ...realEffects,
+      ...connecting(
+        fakeSource(() => {
+          if (++samples === 3) {
+            io.pressCtrlC();
+            io.pressCtrlC();
+          }
+          return scene;
+        }),
+      ),
+    });
     expect(code).toBe(0);
     expect(io.stdoutText).toMatch(/^Wrote .*: \d+ samples?, /m);
   });
