@@ -15,7 +15,7 @@ const POPULATION = 'pop 200 5400 4096 0 80 2 300';
 /** 1 % of the buffers a second. */
 const CHURN = 'churn 54';
 const ROUNDS = 5;
-const RECORDING_MS = 60_000;
+const RECORDING_MS = 120_000;
 const INTERVAL_MS = 250;
 
 export interface DeviceBenchOptions {
