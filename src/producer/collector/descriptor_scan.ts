@@ -10,7 +10,6 @@ import {
   type FdTableLines,
 } from './fd_path_reader.js';
 import type {ProcessWatch} from './process_watch.js';
-import {parseWalkErrors} from './sections.js';
 import type {Answer} from './session.js';
 import type {ThreadTables} from './thread_tables.js';
 import {
@@ -18,6 +17,7 @@ import {
   type FdTable,
   type TrackedProcess,
 } from './tracked_process.js';
+import {WalkOutcome, type WalkState} from './walk_outcome.js';
 import type {Work} from './work.js';
 
 /** Reads the descriptor tables of processes into the state. */
@@ -54,31 +54,26 @@ export class DescriptorScan {
       }
     }
     await this.questions.askWhatIsNew(work, this.newFds(read.values()));
-    const errors = answers.map(({errors}) => parseWalkErrors(errors ?? ''));
-    const whole = answers.every(({damage}) => damage === undefined);
+    const outcome = new WalkOutcome(answers);
     for (const tracked of targets) {
       const {pid} = tracked;
       const table = read.get(pid);
-      if (errors.some(({vanished}) => vanished.has(pid))) {
+      if (outcome.isGone(pid)) {
         work.vanished.add(pid);
         this.watch.remove(pid);
         continue;
       }
-      if (errors.some(({refused}) => refused.has(pid))) {
-        setState(tracked, 'refused');
-      } else if (whole) {
-        setState(tracked, 'read');
-      } else if (table === undefined) {
-        continue;
-      }
+      const state = outcome.stateOf(pid, table !== undefined);
+      if (state === undefined) continue;
+      setState(tracked, state);
       if (this.updateMainTable(tracked, table)) {
         tracked.changedNs = nowNs;
       }
       tracked.asOfNs = nowNs;
       work.scanned.add(pid);
     }
-    for (const {other} of errors) {
-      for (const line of other) work.problem(`${step}: ${toDisplay(line)}`);
+    for (const line of outcome.otherErrors()) {
+      work.problem(`${step}: ${toDisplay(line)}`);
     }
     await this.threads.readAgain(work, targets);
   }
@@ -177,8 +172,8 @@ export class DescriptorScan {
   }
 }
 
-function setState(tracked: TrackedProcess, fds: 'read' | 'refused'): void {
-  if (tracked.fds === fds) return;
+function setState(tracked: TrackedProcess, fds: WalkState): void {
+  if (fds === 'as before' || tracked.fds === fds) return;
   tracked.fds = fds;
   tracked.stale = true;
 }

@@ -2,8 +2,9 @@
 import type {DeviceState} from './device_state.js';
 import {MAPPING_FORM, ProcessLineReader} from './process_line_reader.js';
 import type {ProcessWatch} from './process_watch.js';
-import {parseWalkErrors, type Mapping} from './sections.js';
+import type {Mapping} from './sections.js';
 import type {MapRefs, TrackedProcess} from './tracked_process.js';
+import {WalkOutcome, type WalkState} from './walk_outcome.js';
 import type {Work} from './work.js';
 
 const NO_MAPS: ReadonlyMap<bigint, MapRefs> = new Map();
@@ -33,8 +34,7 @@ export class MappingScan {
   ): Promise<void> {
     if (targets.length === 0) return;
     const answers = await work.walk('maps', targets, everyone);
-    const errors = answers.map(({errors}) => parseWalkErrors(errors ?? ''));
-    const whole = answers.every(({damage}) => damage === undefined);
+    const outcome = new WalkOutcome(answers);
     const byPid = new Map<number, readonly Mapping[]>();
     for (const {body} of answers) {
       const {processes, malformed} = this.reader.read(body);
@@ -44,19 +44,15 @@ export class MappingScan {
     for (const tracked of targets) {
       const {pid} = tracked;
       if (!this.state.processes.has(pid)) continue;
-      if (errors.some(({vanished}) => vanished.has(pid))) {
+      if (outcome.isGone(pid)) {
         work.vanished.add(pid);
         this.watch.remove(pid);
         continue;
       }
       const mappings = byPid.get(pid);
-      if (errors.some(({refused}) => refused.has(pid))) {
-        setState(tracked, 'refused');
-      } else if (whole) {
-        setState(tracked, 'read');
-      } else if (mappings === undefined) {
-        continue;
-      }
+      const state = outcome.stateOf(pid, mappings !== undefined);
+      if (state === undefined) continue;
+      setState(tracked, state);
       this.state.setMaps(tracked, this.sumOf(mappings));
       tracked.asOfNs = nowNs;
       work.scanned.add(pid);
@@ -83,8 +79,8 @@ export class MappingScan {
   }
 }
 
-function setState(tracked: TrackedProcess, mappings: 'read' | 'refused'): void {
-  if (tracked.mappings === mappings) return;
+function setState(tracked: TrackedProcess, mappings: WalkState): void {
+  if (mappings === 'as before' || tracked.mappings === mappings) return;
   tracked.mappings = mappings;
   tracked.stale = true;
 }
