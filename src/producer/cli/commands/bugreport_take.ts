@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {unlink} from 'node:fs/promises';
-import {Option, type Command} from 'commander';
+import type {Command} from 'commander';
 import {BugReportError} from '../../bugreport/index.js';
 import {
   pullFile,
@@ -14,6 +14,7 @@ import {openFileSink, TraceWriteError} from '../../trace/index.js';
 import type {Context} from '../effects.js';
 import {CliError, exitCode, Interrupted, type ExitCode} from '../errors.js';
 import {Interrupts} from '../interrupt.js';
+import {intervalOption} from '../interval_option.js';
 import {oneLine} from '../output/terminal.js';
 import {formatBytes, plural} from '../output/units.js';
 import {ProgressLine, progressText} from '../progress.js';
@@ -24,7 +25,6 @@ import {
   disconnect,
   type SourceFlags,
 } from '../source_options.js';
-import {parseInteger} from '../values.js';
 import {writeAttached} from './bugreport_attach.js';
 
 export interface BugReportTakeFlags extends SourceFlags {
@@ -33,8 +33,6 @@ export interface BugReportTakeFlags extends SourceFlags {
   readonly interval: number;
   readonly intoZip?: boolean;
 }
-
-const DEFAULT_INTERVAL_MS = 250;
 
 export function bugReportTakeCommand(command: Command): Command {
   return addSourceOptions(
@@ -51,14 +49,7 @@ export function bugReportTakeCommand(command: Command): Command {
         '--into-zip',
         'add the recording to the zip instead, to pass it on',
       )
-      .addOption(
-        new Option(
-          '-i, --interval <ms>',
-          'from sample to sample, as far as the device keeps up',
-        )
-          .argParser(parseInteger('milliseconds', {min: 10, max: 3_600_000}))
-          .default(DEFAULT_INTERVAL_MS),
-      ),
+      .addOption(intervalOption()),
   );
 }
 

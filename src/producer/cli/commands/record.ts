@@ -9,6 +9,7 @@ import {PROGRAM} from '../console.js';
 import type {Context} from '../effects.js';
 import {CliError, exitCode, Interrupted, type ExitCode} from '../errors.js';
 import {Interrupts} from '../interrupt.js';
+import {intervalOption} from '../interval_option.js';
 import {oneLine} from '../output/terminal.js';
 import {formatBytes, formatDuration, plural, UNKNOWN} from '../output/units.js';
 import {reserveOutput, type OutputFile} from '../output_file.js';
@@ -22,7 +23,7 @@ import {
   type SourceFlags,
 } from '../source_options.js';
 import {recordBesideSystemTrace, type Beside} from '../system_trace.js';
-import {parseInteger, parseSeconds} from '../values.js';
+import {parseSeconds} from '../values.js';
 
 export interface RecordFlags extends SourceFlags {
   readonly output?: string;
@@ -39,7 +40,6 @@ const STDOUT = '-';
 const DEFAULT_OUTPUT = 'trace.pftrace';
 const DEFAULT_SIMULATED_OUTPUT = 'trace.simulated.pftrace';
 const DEFAULT_ARCHIVE = 'trace.tar';
-const DEFAULT_INTERVAL_MS = 250;
 /** Timers of Node hold no more than 2^31 ms, which is a bit longer. */
 const LONGEST_RECORDING_S = 2_000_000;
 
@@ -72,14 +72,7 @@ export function recordCommand(command: Command): Command {
           'how long to record (default: until Ctrl-C)',
         ).argParser(parseSeconds({min: 0.001, max: LONGEST_RECORDING_S})),
       )
-      .addOption(
-        new Option(
-          '-i, --interval <ms>',
-          'from sample to sample, as far as the device keeps up',
-        )
-          .argParser(parseInteger('milliseconds', {min: 10, max: 3_600_000}))
-          .default(DEFAULT_INTERVAL_MS),
-      ),
+      .addOption(intervalOption()),
   );
 }
 
