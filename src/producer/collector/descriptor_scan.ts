@@ -124,19 +124,16 @@ export class DescriptorScan {
     }
     const {lines} = read;
     const change = this.changeSince(read);
-    const isDmaBuf = ({inode}: FdLine): boolean =>
-      state.buffer(inode) !== undefined;
     let changed: boolean;
     let isWhole: boolean;
     if (change === undefined) {
-      const fds = new Map<number, bigint>();
-      for (const line of lines) {
-        if (isDmaBuf(line)) fds.set(line.fd, line.inode);
-      }
+      const fds = state.dmaBufsOf(lines);
       changed = state.setTable(tracked, MAIN_TABLE, fds);
       isWhole = fds.size === lines.length;
     } else {
-      const added = change.added.filter(isDmaBuf);
+      const added = change.added.filter(
+        ({inode}) => state.buffer(inode) !== undefined,
+      );
       changed = state.changeTable(tracked, MAIN_TABLE, change.removed, added);
       isWhole = added.length === change.added.length;
     }

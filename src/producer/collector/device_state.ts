@@ -130,6 +130,15 @@ export class DeviceState {
     tracked.stale = true;
   }
 
+  /** fd → inode, of the descriptors that are of known dma-bufs. */
+  dmaBufsOf(refs: Iterable<FdRef>): Map<number, bigint> {
+    const fds = new Map<number, bigint>();
+    for (const {fd, inode} of refs) {
+      if (this.buffers.has(inode)) fds.set(fd, inode);
+    }
+    return fds;
+  }
+
   /**
    * Replaces one descriptor table of a process.
    *

@@ -2,7 +2,8 @@
 import type {BufferQuestions} from './buffer_questions.js';
 import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
-import {parseFdPaths, parsePathStats, type FdPath} from './sections.js';
+import {FdPathReader, type FdLine} from './fd_path_reader.js';
+import {parsePathStats} from './sections.js';
 import type {Answer} from './session.js';
 import {
   MAIN_TABLE,
@@ -118,17 +119,17 @@ export class ThreadTables {
     if (threads.length === 0) return;
     const answers = await work.inParts('tablefds', threads);
     if (answers.some(({damage}) => damage !== undefined)) return;
-    const stats = answers.flatMap(({body}) =>
-      work.lines(parseFdPaths(body), 'tablefds'),
-    );
-    const tables = await this.toTables(work, stats);
+    const tables = this.readLines(work, answers);
+    await this.questions.askWhatIsNew(work, [...tables.values()].flat());
     const looks = new Set<string>();
     for (const thread of threads) {
       const [pid, tid] = thread.split('/');
       const tracked = this.state.processes.get(Number(pid));
       if (tracked === undefined) continue;
       const table = `task/${tid ?? ''}/fd`;
-      const fds = tables.get(tracked.pid)?.get(table) ?? new Map();
+      const fds = this.state.dmaBufsOf(
+        tables.get(`${tracked.pid}/${table}`) ?? [],
+      );
       const size = candidates?.get(thread);
       const content = contentOf(fds);
       const look = `${pid ?? ''} ${size ?? ''} ${content}`;
@@ -141,28 +142,20 @@ export class ThreadTables {
     }
   }
 
-  /**
-   * pid → table → fd → inode, of those that are dma-bufs. An inode that the
-   * kernel's list has is one; any other is asked for its fdinfo
-   * once.
-   */
-  private async toTables(
+  /** The answers' lines by `PID/TABLE`. */
+  private readLines(
     work: Work,
-    stats: readonly FdPath[],
-  ): Promise<Map<number, Map<string, Map<number, bigint>>>> {
-    await this.questions.askWhatIsNew(work, stats);
-    const processes = new Map<number, Map<string, Map<number, bigint>>>();
-    for (const stat of stats) {
-      if (this.state.buffer(stat.inode) === undefined) continue;
-      const slash = stat.rest.lastIndexOf('/');
-      const table = stat.rest.slice(0, slash);
-      let tables = processes.get(stat.pid);
-      if (tables === undefined) processes.set(stat.pid, (tables = new Map()));
-      let fds = tables.get(table);
-      if (fds === undefined) tables.set(table, (fds = new Map()));
-      fds.set(Number(stat.rest.slice(slash + 1)), stat.inode);
+    answers: readonly Answer[],
+  ): Map<string, readonly FdLine[]> {
+    const read = new Map<string, readonly FdLine[]>();
+    for (const {body} of answers) {
+      const {tables, malformed} = new FdPathReader().read(body);
+      work.malformed(malformed, 'tablefds');
+      for (const {pid, table, lines} of tables) {
+        read.set(`${pid}/${table}`, lines);
+      }
     }
-    return processes;
+    return read;
   }
 
   private hasUnexplained(): boolean {
