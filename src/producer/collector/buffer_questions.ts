@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {FormatError, parseFdinfo} from '../../core/formats/index.js';
-import type {BufferFacts, DeviceState} from './device_state.js';
+import type {DeviceState} from './device_state.js';
 import {parsePathStats, type FdPath} from './sections.js';
+import type {BufferFacts, TrackedBuffer} from './tracked_buffer.js';
 import type {Work} from './work.js';
 
 /** Names asked for again in one full scan, where the list does not tell them. */
@@ -24,24 +25,28 @@ export class BufferQuestions {
 
   /** Names in doubt, and buffers that only a mapping shows. */
   async askAboutBuffers(work: Work, names: number): Promise<void> {
-    for (const {inode, name} of work.mappings) this.state.learn({inode, name});
+    for (const {inode, name} of work.mappings)
+      this.state.buffers.learn({inode, name});
     await this.askMapFiles(work);
     work.mappings = [];
-    await this.askNames(work, this.state.takeDoubtfulNames(names));
+    await this.askNames(work, this.state.buffers.takeDoubtfulNames(names));
   }
 
   /** Names that may have changed without a sign of it in the list. */
   askAgain(work: Work): Promise<void> {
-    const inodes = this.state.takeNamesToAskAgain(NAMES_A_FULL_SCAN);
-    return this.askNames(work, inodes);
+    const {buffers} = this.state;
+    return this.askNames(work, buffers.takeNamesToAskAgain(NAMES_A_FULL_SCAN));
   }
 
-  private async askNames(work: Work, inodes: readonly bigint[]): Promise<void> {
+  private async askNames(
+    work: Work,
+    wanted: readonly TrackedBuffer[],
+  ): Promise<void> {
     const stats: FdPath[] = [];
-    for (const inode of inodes) {
-      const fd = this.state.anyFd(inode);
+    for (const tracked of wanted) {
+      const fd = this.state.anyFd(tracked);
       if (fd === undefined) continue;
-      stats.push({inode, pid: fd.pid, rest: fd.path});
+      stats.push({inode: tracked.inode, pid: fd.pid, rest: fd.path});
     }
     await this.askFdinfo(work, stats);
   }
@@ -50,7 +55,7 @@ export class BufferQuestions {
   private async askMapFiles(work: Work): Promise<void> {
     const ranges = new Map<bigint, string>();
     for (const {inode, pid, range} of work.mappings) {
-      if (this.state.buffer(inode)?.sizeBytes !== undefined) continue;
+      if (this.state.buffers.buffer(inode)?.sizeBytes !== undefined) continue;
       ranges.set(inode, `${pid}/${range}`);
     }
     if (ranges.size === 0) return;
@@ -60,7 +65,8 @@ export class BufferQuestions {
         parsePathStats(body),
         'mapfiles',
       )) {
-        if (ranges.has(inode)) this.state.learn({inode, sizeBytes: size});
+        if (ranges.has(inode))
+          this.state.buffers.learn({inode, sizeBytes: size});
       }
     }
   }
@@ -70,7 +76,7 @@ export class BufferQuestions {
     const inQuestion = new Map<bigint, FdPath>();
     for (const fd of fds) {
       const {inode} = fd;
-      if (this.state.buffer(inode) !== undefined) continue;
+      if (this.state.buffers.buffer(inode) !== undefined) continue;
       if (!this.strangers.has(inode)) inQuestion.set(inode, fd);
     }
     await this.askFdinfo(work, [...inQuestion.values()]);
@@ -94,7 +100,7 @@ export class BufferQuestions {
         }
         const {sizeBytes, exporter, name} = dmaBuf;
         const facts = {inode: stat.inode, sizeBytes, exporter, name};
-        if (inode === stat.inode) this.state.learn(facts);
+        if (inode === stat.inode) this.state.buffers.learn(facts);
         else if (inode === undefined) unsure.push({stat, facts});
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
@@ -124,7 +130,7 @@ export class BufferQuestions {
       }
     }
     for (const {stat, facts} of told) {
-      if (now.get(path(stat)) === stat.inode) this.state.learn(facts);
+      if (now.get(path(stat)) === stat.inode) this.state.buffers.learn(facts);
     }
   }
 }

@@ -12,11 +12,7 @@ import {
 import type {ProcessWatch} from './process_watch.js';
 import type {Answer} from './session.js';
 import type {ThreadTables} from './thread_tables.js';
-import {
-  MAIN_TABLE,
-  type FdTable,
-  type TrackedProcess,
-} from './tracked_process.js';
+import {MAIN_TABLE, type TrackedProcess} from './tracked_process.js';
 import {WalkOutcome, type WalkState} from './walk_outcome.js';
 import type {Work} from './work.js';
 
@@ -24,8 +20,6 @@ import type {Work} from './work.js';
 export class DescriptorScan {
   // Most of what is read is as it was read before: it is not taken in anew.
   private readonly reader = new FdPathReader();
-  /** The lines that a table in the state was made of, each of them in it. */
-  private readonly madeOf = new WeakMap<FdTable, readonly FdLine[]>();
   private typedWalk: 'untried' | 'works' | 'fails' = 'untried';
 
   constructor(
@@ -110,7 +104,7 @@ export class DescriptorScan {
   }: FdTableLines): FdTableChange | undefined {
     const now = this.state.processes.get(pid)?.tables.get(table);
     if (now === undefined || change === undefined) return undefined;
-    return this.madeOf.get(now) === change.since ? change : undefined;
+    return now.lines === change.since ? change : undefined;
   }
 
   /** @returns whether it is another table now */
@@ -132,17 +126,14 @@ export class DescriptorScan {
       isWhole = fds.size === lines.length;
     } else {
       const added = change.added.filter(
-        ({inode}) => state.buffer(inode) !== undefined,
+        ({inode}) => state.buffers.buffer(inode) !== undefined,
       );
       changed = state.changeTable(tracked, MAIN_TABLE, change.removed, added);
       isWhole = added.length === change.added.length;
     }
     const now = tracked.tables.get(MAIN_TABLE);
-    if (now !== undefined) {
-      // What is no dma-buf yet may turn out to be one: compare all next time.
-      if (isWhole) this.madeOf.set(now, lines);
-      else this.madeOf.delete(now);
-    }
+    // What is no dma-buf yet may turn out to be one: compare all next time.
+    if (now !== undefined) now.lines = isWhole ? lines : undefined;
     return changed;
   }
 
@@ -156,7 +147,7 @@ export class DescriptorScan {
     answers: Answer[],
   ): Promise<Map<number, FdTableLines>> {
     if (this.capabilities.kernelList !== undefined) {
-      if (this.state.bufferCount === 0) return new Map();
+      if (this.state.buffers.size === 0) return new Map();
     }
     const links = await work.walk('links', targets, true);
     const read = this.readTables(work, links, 'links');

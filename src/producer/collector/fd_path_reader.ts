@@ -51,7 +51,19 @@ interface KnownTable {
   readonly lines: readonly KnownLine[];
   /** In ascending order of the descriptors, each once. */
   readonly ascends: boolean;
+  /** All of the lines in their order; none where they do not ascend. */
+  readonly blocks: readonly Block[];
 }
+
+/** The lines of BLOCK_FDS descriptors, from a multiple of that on. */
+interface Block {
+  readonly text: RawText;
+  /** How many lines. */
+  readonly count: number;
+}
+
+/** Lines are compared by so many at a time, as most are as they were. */
+const BLOCK_FDS = 32;
 
 const NONE: readonly never[] = [];
 /** No inode: one with too many digits for a number. */
@@ -152,6 +164,10 @@ class TableBuilder {
 
   /** What stands between inode and descriptor in all its lines. */
   private readonly path: string;
+  private readonly blocks: BlocksBuilder;
+  /** The first known block that was not met yet, and its first line. */
+  private nextBlock = 0;
+  private nextBlockLine = 0;
 
   constructor(
     readonly pid: number,
@@ -159,15 +175,52 @@ class TableBuilder {
     private readonly known: KnownTable | undefined,
   ) {
     this.path = `/proc/${pid}/${table}/`;
+    this.blocks = new BlocksBuilder(known?.blocks ?? NONE);
   }
 
   /**
    * Adds the line that begins at `start` if it is one of this table, as nearly
-   * all are: in one pass, since a scan has some ten thousand of them.
+   * all are: in one pass, since a scan has some ten thousand of them. Known
+   * lines are added with those that follow them.
    *
    * @returns where the next line begins; -1 when it is another line
    */
   addNext(body: RawText, start: number): number {
+    const known = this.addKnownBlock(body, start);
+    return known >= 0 ? known : this.addNextLine(body, start);
+  }
+
+  /** Adds the known block that comes next, if it stands at `start`. */
+  private addKnownBlock(body: RawText, start: number): number {
+    const {known} = this;
+    if (known === undefined) return -1;
+    const {blocks, lines} = known;
+    let block = blocks[this.nextBlock];
+    while (block !== undefined && this.nextBlockLine < this.next) {
+      this.nextBlockLine += block.count;
+      block = blocks[++this.nextBlock];
+    }
+    if (block === undefined || this.nextBlockLine > this.next) return -1;
+    const {text, count} = block;
+    const end = start + text.length;
+    // Two slices are compared at once, and none of them is copied.
+    if (body.slice(start, end) !== text) return -1;
+    const to = this.next + count;
+    const first = lines[this.next]?.fd ?? -1;
+    if (first <= this.lastFd) this.ascends = false;
+    this.lastFd = lines[to - 1]?.fd ?? -1;
+    if (this.lines !== undefined) {
+      for (let i = this.next; i < to; i++) {
+        const line = lines[i];
+        if (line !== undefined) this.lines.push(line);
+      }
+    }
+    this.next = to;
+    this.blocks.addKnown(block, first, body, start, end);
+    return end;
+  }
+
+  private addNextLine(body: RawText, start: number): number {
     const {path} = this;
     const {length} = body;
     let at = start;
@@ -192,6 +245,7 @@ class TableBuilder {
     }
     if (at === fdStart || at - fdStart > EXACT_DIGITS) return -1;
     if (at < length && body.charCodeAt(at) !== NEWLINE) return -1;
+    this.blocks.addLine(fd, body, start, at + 1);
     if (!this.isNextKnown(fd, inode)) {
       const rest = inodeEnd + path.length - this.table.length - 1;
       this.note(body, fd, inode, undefined, rest, at);
@@ -214,6 +268,7 @@ class TableBuilder {
   add(body: RawText, start: number, end: number, line: FdPathLine): void {
     const {inodeEnd, rest} = line;
     const fd = decimalNumber(body, line.fd, end);
+    this.blocks.addLine(fd, body, start, end + 1);
     if (inodeEnd - start > EXACT_DIGITS) {
       this.note(body, fd, LONG, decimal(body, start, inodeEnd), rest, end);
     } else {
@@ -283,16 +338,89 @@ class TableBuilder {
       if (old !== undefined) removed.push(old);
     }
     const {lines} = this;
+    const blocks = ascends ? this.blocks.finish() : NONE;
     if (lines === undefined && known !== undefined) {
-      return {known, change: {since, removed, added}};
+      return {
+        known: {...known, blocks},
+        change: {since, removed, added},
+      };
     }
     return {
-      known: {lines: lines ?? [], ascends},
+      known: {lines: lines ?? [], ascends, blocks},
       change:
         known?.ascends === true && ascends
           ? {since, removed, added}
           : undefined,
     };
+  }
+}
+
+/** Puts the lines of a table that follow each other together into blocks. */
+class BlocksBuilder {
+  private blocks: Block[] = [];
+  /** The block that the last line is in; -1 before there is any. */
+  private number = -1;
+  private count = 0;
+  private body: RawText = '';
+  private start = 0;
+  private end = 0;
+  /** The block so far, where it is a known one. */
+  private known: Block | undefined;
+  /** False once lines do not follow each other: then there are no blocks. */
+  private isWhole = true;
+
+  constructor(private readonly before: readonly Block[]) {}
+
+  /** A line from `start` up to the beginning of the next one. */
+  addLine(fd: number, body: RawText, start: number, end: number): void {
+    this.begin(fd, body, start);
+    this.known = undefined;
+    this.count++;
+    this.end = end;
+  }
+
+  /** The lines of a known block, the first of them about the descriptor. */
+  addKnown(
+    block: Block,
+    fd: number,
+    body: RawText,
+    start: number,
+    end: number,
+  ): void {
+    this.begin(fd, body, start);
+    this.known = this.count === 0 ? block : undefined;
+    this.count += block.count;
+    this.end = end;
+  }
+
+  private begin(fd: number, body: RawText, start: number): void {
+    const number = Math.floor(fd / BLOCK_FDS);
+    if (this.number !== -1 && this.end !== start) this.isWhole = false;
+    if (this.number === number) return;
+    this.close();
+    this.number = number;
+    this.body = body;
+    this.start = start;
+  }
+
+  private close(): void {
+    const {known, body, start, end, count} = this;
+    this.count = 0;
+    if (count === 0 || !this.isWhole) return;
+    if (known !== undefined) this.blocks.push(known);
+    else this.blocks.push({text: detachedSlice(body, start, end), count});
+  }
+
+  finish(): readonly Block[] {
+    // Without its newline the last line may be the beginning of another one.
+    if (this.end > this.body.length) this.isWhole = false;
+    this.close();
+    const {blocks, before} = this;
+    if (!this.isWhole) return NONE;
+    const isSame =
+      blocks.length === before.length &&
+      blocks.every((block, i) => block === before[i]);
+    return isSame ? before : blocks;
   }
 }
 

@@ -60,13 +60,9 @@ export class FrameReader {
     return this.buffer.length;
   }
 
-  /** Takes bytes in, yields the frames that they complete. */
-  *push(chunk: Uint8Array): Generator<Frame> {
-    this.buffer += Buffer.from(
-      chunk.buffer,
-      chunk.byteOffset,
-      chunk.byteLength,
-    ).toString('latin1');
+  /** Takes some of the stream in, yields the frames that it completes. */
+  *push(chunk: RawText): Generator<Frame> {
+    this.buffer += chunk;
     for (;;) {
       if (this.current === undefined) {
         const lost = this.begin();
@@ -112,6 +108,13 @@ export class FrameReader {
     bytes: number;
   }): Frame | undefined {
     const {length} = header;
+    const end = `\n=${header.text}\n`;
+    const after = length + end.length;
+    if (this.buffer.slice(length, after) === end) {
+      const body = this.buffer.slice(0, length);
+      this.consume(after);
+      return this.frame(header, bytes + after, body, undefined);
+    }
     const cut = (to: number, damage: string): Frame => {
       this.consume(to);
       return this.frame(header, bytes + to, '', damage);
@@ -126,13 +129,8 @@ export class FrameReader {
     if (mark.header?.text !== header.text) {
       return cut(mark.end, 'its end was garbled');
     }
-    if (mark.at !== length + 1 || this.buffer[length] !== '\n') {
-      const found = Math.max(0, mark.at - 1);
-      return cut(mark.end, `expected ${length} bytes, found ${found}`);
-    }
-    const body = this.buffer.slice(0, length);
-    this.consume(mark.end);
-    return this.frame(header, bytes + mark.end, body, undefined);
+    const found = Math.max(0, mark.at - 1);
+    return cut(mark.end, `expected ${length} bytes, found ${found}`);
   }
 
   /** The first complete mark in the buffer. */

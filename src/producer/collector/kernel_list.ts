@@ -2,9 +2,10 @@
 import {BufinfoReader, parseBpfIter} from '../../core/formats/index.js';
 import {toDisplay, type KernelList} from '../../core/model/index.js';
 import {BPF_PATH, BUFINFO_PATH, SYSFS_PATH} from './capabilities.js';
-import type {BufferFacts, DeviceState} from './device_state.js';
+import type {KnownBuffers} from './known_buffers.js';
 import {parseSlurp} from './sections.js';
 import type {Answer, CollectorSession} from './session.js';
+import type {BufferFacts} from './tracked_buffer.js';
 
 /** The kernel's list of all buffers as one reading gave it. */
 export interface ListReading {
@@ -29,10 +30,10 @@ export class KernelListReader {
   constructor(private readonly session: CollectorSession) {}
 
   /**
-   * @param state what is known already is not asked for again
+   * @param known what is known already is not asked for again
    * @throws DeviceError as CollectorSession.request
    */
-  async read(source: KernelList, state: DeviceState): Promise<ListReading> {
+  async read(source: KernelList, known: KnownBuffers): Promise<ListReading> {
     const {session} = this;
     switch (source) {
       case 'bufinfo':
@@ -40,7 +41,7 @@ export class KernelListReader {
       case 'bpf':
         return readBpf(await session.request('file', BPF_PATH));
       case 'sysfs':
-        return readSysfs(session, state);
+        return readSysfs(session, known);
     }
   }
 
@@ -78,7 +79,7 @@ function readBpf(answer: Answer): ListReading {
 /** sysfs gives a directory a buffer; only new ones have to be looked into. */
 async function readSysfs(
   session: CollectorSession,
-  state: DeviceState,
+  known: KnownBuffers,
 ): Promise<ListReading> {
   const list = await session.request('list', `${SYSFS_PATH}/*`);
   let bytes = list.bytes;
@@ -88,7 +89,7 @@ async function readSysfs(
     if (match !== null) inodes.push(BigInt(match[1] ?? ''));
   }
   const unknown = inodes.filter((inode) => {
-    const buffer = state.buffer(inode);
+    const buffer = known.buffer(inode);
     return buffer?.sizeBytes === undefined || buffer.exporter === undefined;
   });
   const files = new Map<string, string>();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {NEWLINE, detachedSlice} from '../../core/formats/scan.js';
+import {detachedSlice} from '../../core/formats/scan.js';
 import type {RawText} from '../../core/model/index.js';
 import {
   mappingAt,
@@ -52,7 +52,10 @@ export const MAPPING_FORM: ProcessLineForm<Mapping> = {
 
 /** The lines about a process in the answer before. */
 interface KnownLines<T> extends ProcessItems<T> {
-  readonly texts: readonly RawText[];
+  /** The lines one after the other, each with its newline. */
+  readonly text: RawText;
+  /** Where each of them begins in `text`, and where the last one ends. */
+  readonly starts: readonly number[];
   /** What each of them was read as. */
   readonly parsed: readonly (T | 'other')[];
   /** Number of the last reading that had the process, and its place there. */
@@ -105,12 +108,13 @@ export class ProcessLineReader<T extends object> {
     for (let at = 0; at < body.length;) {
       const known = before[expected];
       if (known !== undefined && known.reading < reading) {
-        const next = afterLines(known.texts, body, at);
-        if (next >= 0) {
+        const {text} = known;
+        // Two slices are compared at once, and none of them is copied.
+        if (body.slice(at, at + text.length) === text) {
           found.addKnown(known);
           builder = undefined;
           expected++;
-          at = next;
+          at += text.length;
           continue;
         }
       }
@@ -155,7 +159,7 @@ class Places<T extends object> {
     }
     const place = this.places[known.place];
     if (place instanceof LinesBuilder) return place;
-    const builder = new LinesBuilder(pid, known, known.texts.length);
+    const builder = new LinesBuilder(pid, known, known.parsed.length);
     builder.isPlaced = true;
     this.places[known.place] = builder;
     return builder;
@@ -183,20 +187,35 @@ class Places<T extends object> {
   }
 
   finish(): KnownLines<T>[] {
-    return this.places.map((each, place) => {
-      if (!(each instanceof LinesBuilder)) return each;
-      const lines = each.finish(this.reading, place);
+    const {places} = this;
+    const finished: KnownLines<T>[] = [];
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i];
+      if (place === undefined) continue;
+      if (!(place instanceof LinesBuilder)) {
+        finished.push(place);
+        continue;
+      }
+      const lines = place.finish(this.reading, i);
       this.known.set(lines.pid, lines);
-      return lines;
-    });
+      finished.push(lines);
+    }
+    return finished;
   }
 }
 
 /** Compares a process's lines with those of the answer before. */
 class LinesBuilder<T extends object> {
   /** Undefined while all lines so far are the first `next` known ones. */
-  private texts: RawText[] | undefined;
-  private parsed: (T | 'other')[] = [];
+  private parsed: (T | 'other')[] | undefined;
+  /** As in {@link KnownLines}, of the lines so far. */
+  private readonly starts: number[] = [0];
+  private length = 0;
+  /** Texts of the lines before those that the body has from `from` to `to`. */
+  private before: RawText = '';
+  private body: RawText = '';
+  private from = 0;
+  private to = 0;
   /** It has its place among the processes of the reading. */
   isPlaced = false;
 
@@ -205,7 +224,12 @@ class LinesBuilder<T extends object> {
     readonly known: KnownLines<T> | undefined,
     /** The first known line that was not met yet. */
     private next = 0,
-  ) {}
+  ) {
+    if (known === undefined || next === 0) return;
+    this.before = known.text;
+    this.length = known.text.length;
+    this.starts = [...known.starts];
+  }
 
   /** False when the line is not of the form. */
   add(
@@ -216,82 +240,72 @@ class LinesBuilder<T extends object> {
   ): boolean {
     const {known} = this;
     const at = known === undefined ? -1 : this.find(known, body, start, end);
-    const text = known?.texts[at];
     const parsed = known?.parsed[at];
-    if (text !== undefined && parsed !== undefined) {
+    if (parsed !== undefined) {
       if (at !== this.next) this.branch();
-      this.texts?.push(text);
-      if (this.texts !== undefined) this.parsed.push(parsed);
+      this.parsed?.push(parsed);
       this.next = at + 1;
-      return true;
+    } else {
+      const made = form.parse(body, start, end);
+      if (made === undefined) return false;
+      this.branch().push(made);
     }
-    const made = form.parse(body, start, end);
-    if (made === undefined) return false;
-    this.branch().push(detachedSlice(body, start, end));
-    this.parsed.push(made);
+    this.take(body, start, end);
     return true;
+  }
+
+  /** Notes where a line is; mostly it follows the one before. */
+  private take(body: RawText, start: number, end: number): void {
+    if (this.body !== body || this.to !== start) {
+      this.before = this.text();
+      this.body = body;
+      this.from = start;
+    }
+    this.to = end + 1;
+    this.length += this.to - start;
+    this.starts.push(this.length);
+  }
+
+  /** Of the lines so far. The last line of a body may lack its newline. */
+  private text(): RawText {
+    const {before, body, from, to} = this;
+    const text = detachedSlice(body, from, to);
+    const end = to > body.length ? '\n' : '';
+    return before === '' && end === '' ? text : [before, text, end].join('');
   }
 
   /** Index of the known line of that text; -1 when there is none. */
   private find(
-    {texts}: KnownLines<T>,
+    {text, starts}: KnownLines<T>,
     body: RawText,
     start: number,
     end: number,
   ): number {
-    const last = Math.min(this.next + LOOK_AHEAD, texts.length);
+    const last = Math.min(this.next + LOOK_AHEAD, starts.length - 1);
+    let line: RawText | undefined;
     for (let i = this.next; i < last; i++) {
-      if (isText(texts[i] ?? '', body, start, end)) return i;
+      const from = starts[i] ?? 0;
+      const to = (starts[i + 1] ?? 0) - 1;
+      if (to - from !== end - start) continue;
+      line ??= body.slice(start, end);
+      if (text.slice(from, to) === line) return i;
     }
     return -1;
   }
 
   /** From here on the lines are others than the known ones. */
-  private branch(): RawText[] {
-    if (this.texts === undefined) {
-      this.texts = this.known?.texts.slice(0, this.next) ?? [];
-      this.parsed = this.known?.parsed.slice(0, this.next) ?? [];
-    }
-    return this.texts;
+  private branch(): (T | 'other')[] {
+    this.parsed ??= this.known?.parsed.slice(0, this.next) ?? [];
+    return this.parsed;
   }
 
   finish(reading: number, place: number): KnownLines<T> {
-    const {pid, known} = this;
-    if (this.texts === undefined && known?.texts.length === this.next) {
+    const {pid, known, starts} = this;
+    if (this.parsed === undefined && known?.parsed.length === this.next) {
       return known;
     }
-    const texts = this.branch();
-    const items = this.parsed.filter((item) => item !== 'other');
-    return {pid, items, texts, parsed: this.parsed, reading, place};
+    const parsed = this.branch();
+    const items = parsed.filter((item) => item !== 'other');
+    return {pid, items, text: this.text(), starts, parsed, reading, place};
   }
-}
-
-/** Where the line after these begins, if they stand at `at`; else -1. */
-function afterLines(
-  texts: readonly RawText[],
-  body: RawText,
-  at: number,
-): number {
-  let start = at;
-  for (const text of texts) {
-    const end = start + text.length;
-    if (end >= body.length || body.charCodeAt(end) !== NEWLINE) return -1;
-    if (!isText(text, body, start, end)) return -1;
-    start = end + 1;
-  }
-  return start;
-}
-
-/** Whether [start, end) of the body is that text. */
-function isText(
-  text: RawText,
-  body: RawText,
-  start: number,
-  end: number,
-): boolean {
-  if (end - start !== text.length) return false;
-  for (let i = 0; i < text.length; i++) {
-    if (body.charCodeAt(start + i) !== text.charCodeAt(i)) return false;
-  }
-  return true;
 }

@@ -16,6 +16,7 @@ import {
 import {ProcessWatch} from './process_watch.js';
 import type {CollectorSession} from './session.js';
 import {ThreadTables} from './thread_tables.js';
+import type {TrackedBuffer} from './tracked_buffer.js';
 import type {TrackedProcess} from './tracked_process.js';
 import {Work} from './work.js';
 
@@ -136,8 +137,8 @@ export class Sampler {
     await this.threads.scan(work, nowNs, options.threads ?? false);
     await this.questions.askAboutBuffers(work, names);
     if (work.full) await this.questions.askAgain(work);
-    if (list?.complete === true) this.state.settleCounts(work.full);
-    this.state.retire(
+    if (list?.complete === true) this.state.buffers.settleCounts(work.full);
+    this.state.buffers.retire(
       list?.complete === true,
       this.capabilities.kernelList !== undefined,
     );
@@ -208,7 +209,7 @@ export class Sampler {
       return undefined;
     }
     const startNs = process.hrtime.bigint();
-    const list = await this.listReader.read(kernelList, this.state);
+    const list = await this.listReader.read(kernelList, this.state.buffers);
     const costNs = process.hrtime.bigint() - startNs;
     this.listPace.note(nowNs, nowNs + costNs);
     this.listSequence = this.sequence;
@@ -226,11 +227,9 @@ export class Sampler {
    */
   private suspectHolders(nowNs: bigint, suspects: Set<number>): void {
     let changed = false;
-    for (const {inode} of this.state.allBuffers()) {
-      const settled = this.state.settledKernelRefs(inode);
-      if (this.state.unexplained(inode) === settled) continue;
+    for (const tracked of this.state.buffers.unlikeSettled()) {
       changed = true;
-      for (const pid of this.state.holders(inode)) suspects.add(pid);
+      for (const {process} of tracked.holdings) suspects.add(process.pid);
     }
     if (!changed) return;
     for (const {pid, changedNs} of this.state.processes.values()) {
@@ -262,34 +261,24 @@ export class Sampler {
         : [tracked];
     });
     if (suspects.length === 0) return;
-    for (const {closed} of suspects) closed.clear();
+    for (const tracked of suspects) tracked.closed = [];
     await this.descriptors.read(work, suspects, nowNs, false);
     const unexplained = this.unexplainedHolders();
     const remapped = suspects.filter(
       (tracked) =>
         tracked.mappings === 'unread' ||
-        this.lostAnFd(tracked) ||
+        lostAnFd(tracked) ||
         unexplained.has(tracked.pid) ||
         hasOtherRss(tracked),
     );
     await this.mappings.read(work, remapped, nowNs, false);
   }
 
-  /** A buffer whose fd was closed may still be mapped. */
-  private lostAnFd({closed, fdRefs, maps}: TrackedProcess): boolean {
-    for (const inode of closed) {
-      if (fdRefs.has(inode) || maps.has(inode)) continue;
-      // Nothing maps what the kernel has released.
-      if (this.state.buffer(inode) !== undefined) return true;
-    }
-    return false;
-  }
-
   /** pids that hold a buffer whose references do not add up. */
   private unexplainedHolders(): Set<number> {
     const pids = new Set<number>();
-    for (const inode of this.state.unsettled()) {
-      for (const pid of this.state.holders(inode)) pids.add(pid);
+    for (const {holdings} of this.state.buffers.unsettled()) {
+      for (const {process} of holdings) pids.add(process.pid);
     }
     return pids;
   }
@@ -301,7 +290,7 @@ export class Sampler {
    */
   private async explain(work: Work, nowNs: bigint): Promise<void> {
     const share = this.pacing.searchShare;
-    const unsettled = this.state.unsettled();
+    const unsettled = this.state.buffers.unsettled();
     if (unsettled.size === 0) return;
     if (this.explainPace.mayRun(nowNs, share)) {
       const holders = this.unreadHolders(work, unsettled);
@@ -313,29 +302,23 @@ export class Sampler {
         this.explainPace.note(nowNs, nowNs + costNs);
       }
     }
-    if (this.state.unsettled().size === 0) return;
+    if (this.state.buffers.unsettled().size === 0) return;
     if (this.fullPace.mayRun(nowNs, share)) await this.scanAll(work, nowNs);
   }
 
   /** Holders whose mappings were not read for this sample. */
   private unreadHolders(
     work: Work,
-    inodes: Iterable<bigint>,
+    buffers: Iterable<TrackedBuffer>,
   ): TrackedProcess[] {
-    const holders = new Map<number, TrackedProcess>();
-    for (const inode of inodes) {
-      for (const pid of this.state.holders(inode)) {
-        const tracked = this.state.processes.get(pid);
-        if (tracked === undefined || work.mapped.has(pid)) continue;
-        holders.set(pid, tracked);
+    const holders = new Set<TrackedProcess>();
+    for (const {holdings} of buffers) {
+      for (const {process} of holdings) {
+        if (!work.mapped.has(process.pid)) holders.add(process);
       }
     }
-    return [...holders.values()];
+    return [...holders];
   }
-
-  // -- threads with descriptor tables of their own ---------------------------
-
-  // -- asking about buffers and processes -------------------------------------
 
   // -- the result --------------------------------------------------------------
 
@@ -381,6 +364,15 @@ export class Sampler {
       problems: work.problems,
     };
   }
+}
+
+/** A buffer whose fd was closed may still be mapped. */
+function lostAnFd({closed}: TrackedProcess): boolean {
+  return closed.some(
+    ({tracked, place}) =>
+      // Nothing maps what the kernel has released.
+      place < 0 && tracked.buffer !== undefined,
+  );
 }
 
 /** The kernel's dmabuf_rss is not what the known holdings add up to. */

@@ -91,7 +91,7 @@ export class CollectorSession {
     stream: RawStream,
     options: SessionOptions,
   ): Promise<CollectorSession> {
-    const chunks = stream.chunks[Symbol.asyncIterator]();
+    const chunks = textsOf(stream)[Symbol.asyncIterator]();
     const deadline = timeLimit(options.timeoutMs, () =>
       noHello(options.timeoutMs, text),
     );
@@ -100,7 +100,7 @@ export class CollectorSession {
       for (;;) {
         const next = await Promise.race([chunks.next(), deadline.expired]);
         if (next.done === true) throw endedEarly(text);
-        text += Buffer.from(next.value).toString('latin1');
+        text += next.value;
         const hello = HELLO.exec(text);
         if (hello !== null) {
           if (Number(hello[1]) !== COLLECTOR_VERSION) throw endedEarly(text);
@@ -173,7 +173,7 @@ export class CollectorSession {
     }, timeoutMs);
   }
 
-  private async pump(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  private async pump(chunks: AsyncIterator<RawText>): Promise<void> {
     try {
       for (;;) {
         const next = await chunks.next();
@@ -223,6 +223,20 @@ export class CollectorSession {
     this.silence = undefined;
     for (const {reject} of this.pending.values()) reject(error);
     this.pending.clear();
+  }
+}
+
+/** What a stream says, each byte one unit. */
+function textsOf({texts, chunks}: RawStream): AsyncIterable<RawText> {
+  return texts ?? decoded(chunks);
+}
+
+async function* decoded(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<RawText> {
+  for await (const chunk of chunks) {
+    const {buffer, byteOffset, byteLength} = chunk;
+    yield Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
   }
 }
 

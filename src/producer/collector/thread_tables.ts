@@ -133,7 +133,7 @@ export class ThreadTables {
       const size = candidates?.get(thread);
       const content = contentOf(fds);
       const look = `${pid ?? ''} ${size ?? ''} ${content}`;
-      const isMain = content === contentOf(tracked.tables.get(MAIN_TABLE));
+      const isMain = content === contentOf(mainTable(tracked));
       const isShared =
         candidates !== undefined &&
         (looks.has(look) || (size === undefined && isMain));
@@ -160,16 +160,18 @@ export class ThreadTables {
 
   private hasUnexplained(): boolean {
     if (this.capabilities.kernelList !== 'bufinfo') return true;
-    for (const {inode} of this.state.allBuffers()) {
-      if ((this.state.unexplained(inode) ?? 0n) > 0n) return true;
-    }
-    return false;
+    return this.state.buffers.hasUnexplained();
   }
 }
 
+function mainTable({tables}: TrackedProcess): FdTable {
+  const fds = tables.get(MAIN_TABLE)?.fds ?? [];
+  return new Map([...fds].map(([fd, {tracked}]) => [fd, tracked.inode]));
+}
+
 /** A table's dma-bufs as a text, the same for equal tables. */
-function contentOf(fds: FdTable | undefined): string {
-  return [...(fds ?? [])]
+function contentOf(fds: FdTable): string {
+  return [...fds]
     .map(([fd, inode]) => `${fd}=${inode}`)
     .sort()
     .join();

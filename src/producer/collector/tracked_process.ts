@@ -6,6 +6,7 @@ import {
   type ProcessHoldings,
   type ReadState,
 } from '../../core/model/index.js';
+import type {TrackedHolding} from './tracked_buffer.js';
 
 /** A process's mappings of one buffer. */
 export interface MapRefs {
@@ -15,6 +16,16 @@ export interface MapRefs {
 
 /** fd → inode, of one descriptor table. */
 export type FdTable = ReadonlyMap<number, bigint>;
+
+/** One descriptor table of a process. */
+export interface TrackedTable {
+  readonly fds: Map<number, TrackedHolding>;
+  /**
+   * The lines that it was made of, each of them in it; undefined: it is not
+   * just what some lines told.
+   */
+  lines: readonly FdRef[] | undefined;
+}
 
 /** A descriptor of a dma-buf. */
 export interface FdRef {
@@ -32,7 +43,7 @@ export interface TrackedProcess {
   procInode: bigint;
   process: Process;
   fdCount: bigint;
-  readonly tables: Map<string, Map<number, bigint>>;
+  readonly tables: Map<string, TrackedTable>;
   maps: ReadonlyMap<bigint, MapRefs>;
   fds: 'unread' | 'read' | 'refused';
   mappings: 'unread' | 'read' | 'refused';
@@ -41,18 +52,18 @@ export interface TrackedProcess {
   asOfNs: bigint;
   /** When its descriptors were last seen to change, BOOTTIME ns. */
   changedNs: bigint | undefined;
-  /** Descriptors by inode, in all tables. */
-  readonly fdRefs: Map<bigint, number>;
-  /** Inodes of which the last descriptor was closed since it was cleared. */
-  readonly closed: Set<bigint>;
+  /** By inode; some may have lost their references since they were shown. */
+  readonly holds: Map<bigint, TrackedHolding>;
+  /** Of which the last descriptor was closed since this was cleared. */
+  closed: TrackedHolding[];
   /** Sizes of the distinct buffers held, as far as known, bytes. */
   heldBytes: bigint;
   /** Buffers held of which no source told the size yet. */
   unknownSizes: number;
   /** As they were shown last. */
   holdings: DeltaMap<bigint, Holding>;
-  /** Inodes of holdings that may not be as they were shown. */
-  readonly changed: Set<bigint>;
+  /** Those that may not be as they were shown. */
+  changed: TrackedHolding[];
   /** As it was shown last. */
   view: ProcessHoldings | undefined;
   /** Something about it is not as it was shown. */
@@ -83,12 +94,12 @@ export function newProcess(
     kernelPssBytes: undefined,
     asOfNs: nowNs,
     changedNs: undefined,
-    fdRefs: new Map(),
-    closed: new Set(),
+    holds: new Map(),
+    closed: [],
     heldBytes: 0n,
     unknownSizes: 0,
     holdings: DeltaMap.empty(),
-    changed: new Set(),
+    changed: [],
     view: undefined,
     stale: true,
   };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type {RawText} from '../../core/model/index.js';
 
 /** What a recording reads from: a device behind adb, or a simulated kernel. */
 export interface Device {
@@ -55,6 +56,12 @@ export interface RawStream {
    * @throws DeviceError `gone` when the device or the adb server went away
    */
   readonly chunks: AsyncIterable<Uint8Array>;
+
+  /**
+   * The same as text, of a stream that never was bytes: in place of `chunks`,
+   * so that nothing is encoded only to be decoded again.
+   */
+  readonly texts?: AsyncIterable<RawText>;
 
   /**
    * Hangs up: the command on the device gets SIGHUP and end of input (from

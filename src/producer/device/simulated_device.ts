@@ -6,6 +6,7 @@ import {
   type SimulatedKernel,
   type SimulationOptions,
 } from '../../core/kernel/index.js';
+import {bytesFromRaw, type RawText} from '../../core/model/index.js';
 import {SimulatedCollector} from '../collector/simulated_collector.js';
 import {DeviceError, type Device, type RawStream} from './device.js';
 
@@ -137,7 +138,7 @@ function virtualTime(
 
 /** Both directions of the simulated collector. */
 class SimulatedStream implements RawStream {
-  private readonly output: Uint8Array[] = [];
+  private readonly output: RawText[] = [];
   private wake: (() => void) | undefined;
   private input = '';
   private ended = false;
@@ -150,20 +151,31 @@ class SimulatedStream implements RawStream {
     this.say(collector.hello());
   }
 
+  readonly texts: AsyncIterable<RawText> = {
+    [Symbol.asyncIterator]: () => ({next: () => this.next()}),
+  };
+
   readonly chunks: AsyncIterable<Uint8Array> = {
     [Symbol.asyncIterator]: () => ({
       next: async (): Promise<IteratorResult<Uint8Array>> => {
-        for (;;) {
-          const chunk = this.output.shift();
-          if (chunk !== undefined) return {done: false, value: chunk};
-          if (this.ended) return {done: true, value: undefined};
-          await new Promise<void>((resolve) => {
-            this.wake = resolve;
-          });
-        }
+        const {done, value} = await this.next();
+        return done === true
+          ? {done, value: undefined}
+          : {done: false, value: bytesFromRaw(value)};
       },
     }),
   };
+
+  private async next(): Promise<IteratorResult<RawText, undefined>> {
+    for (;;) {
+      const text = this.output.shift();
+      if (text !== undefined) return {done: false, value: text};
+      if (this.ended) return {done: true, value: undefined};
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+  }
 
   write(data: Uint8Array | string): Promise<void> {
     this.input +=
@@ -187,9 +199,9 @@ class SimulatedStream implements RawStream {
     return Promise.resolve();
   }
 
-  private say(text: string): void {
+  private say(text: RawText): void {
     if (text === '') return;
-    this.output.push(Buffer.from(text, 'latin1'));
+    this.output.push(text);
     this.wake?.();
   }
 }

@@ -16,18 +16,18 @@ describe('a name that the list leaves in doubt', () => {
   it('stays what fdinfo told while the list prints the same', () => {
     const state = new DeviceState({uniqueInodes: false, hasList: true});
     state.applyList(listed(bare));
-    state.learn({inode: INODE, name: {raw: '<none>', doubtful: false}});
+    state.buffers.learn({inode: INODE, name: {raw: '<none>', doubtful: false}});
     state.applyList(listed(bare));
-    expect(state.buffer(INODE)?.name).toEqual({raw: '<none>', doubtful: false});
+    expect(state.buffers.buffer(INODE)?.name).toEqual({raw: '<none>', doubtful: false});
   });
 
   it('is new when fdinfo told another one in between', () => {
     const state = new DeviceState({uniqueInodes: false, hasList: true});
     state.applyList(listed(bare));
-    state.learn({inode: INODE, name: settled});
-    expect(state.buffer(INODE)?.name).toEqual(settled);
+    state.buffers.learn({inode: INODE, name: settled});
+    expect(state.buffers.buffer(INODE)?.name).toEqual(settled);
     // Renamed, and renamed back.
     state.applyList(listed(bare));
-    expect(state.buffer(INODE)?.name).toEqual(bare);
+    expect(state.buffers.buffer(INODE)?.name).toEqual(bare);
   });
 });

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  DeltaMap,
+  sameName,
+  type BufferName,
+  type DmaBuf,
+} from '../../core/model/index.js';
+import {contradicts, listedName, toldName} from './buffer_names.js';
+import {InodeGenerations} from './inode_generations.js';
+import {
+  newTracked,
+  noteHolding,
+  refsOf,
+  unexplainedRefs,
+  type BufferFacts,
+  type TrackedBuffer,
+} from './tracked_buffer.js';
+import {addSize} from './tracked_process.js';
+
+export interface KnownBuffersOptions {
+  /** An inode number never comes back for another buffer (since 5.18). */
+  readonly uniqueInodes: boolean;
+  /** The kernel's list of all buffers can be read. */
+  readonly hasList: boolean;
+}
+
+/** Why a buffer is not known any more. */
+type Farewell =
+  /** The kernel has let it go. */
+  | 'released'
+  /** Another buffer has its inode number. */
+  | 'replaced'
+  /** Nobody is seen to hold it; it may be on its way to another process. */
+  | 'unseen';
+
+/** The buffers there are, and what the sources tell of them. No I/O. */
+export class KnownBuffers {
+  private readonly byInode = new Map<bigint, TrackedBuffer>();
+  private bufferCount = 0;
+  private readonly generations = new InodeGenerations();
+  /** Dropped before a list could tell whether they are gone. */
+  private readonly lost = new Map<bigint, DmaBuf>();
+  /**
+   * Buffers whose name the list may not tell, the one that was asked for it
+   * longest ago first.
+   */
+  private readonly asked = new Set<TrackedBuffer>();
+  /** Other references, or new, since buffers were last retired. */
+  private touched: TrackedBuffer[] = [];
+  /** Buffers without a reference by a process. */
+  private readonly unheld = new Set<TrackedBuffer>();
+  /** Buffers whose name is missing or in doubt, and was not asked for. */
+  private readonly nameless = new Set<TrackedBuffer>();
+  /** Buffers with other references than were settled, in the last list. */
+  private readonly open = new Set<TrackedBuffer>();
+  /** What is different in the next snapshot. */
+  private readonly changed = new Map<bigint, DmaBuf | undefined>();
+  private shown = DeltaMap.empty<bigint, DmaBuf>();
+  /** Number of lists so far. */
+  private lists = 0;
+  /** The buffers of the last list in its order. */
+  private listed: TrackedBuffer[] = [];
+
+  constructor(private readonly options: KnownBuffersOptions) {}
+
+  get size(): number {
+    return this.bufferCount;
+  }
+
+  buffer(inode: bigint): DmaBuf | undefined {
+    return this.byInode.get(inode)?.buffer;
+  }
+
+  // -- references ------------------------------------------------------------
+
+  /** What is known under a number, if anything. */
+  find(inode: bigint): TrackedBuffer | undefined {
+    return this.byInode.get(inode);
+  }
+
+  /** The same; nothing, where nothing was. */
+  at(inode: bigint): TrackedBuffer {
+    let tracked = this.byInode.get(inode);
+    if (tracked === undefined) {
+      tracked = newTracked(inode);
+      this.byInode.set(inode, tracked);
+    }
+    return tracked;
+  }
+
+  /** Its references are other ones than before. */
+  noteReferences(tracked: TrackedBuffer): void {
+    if (tracked.buffer === undefined) {
+      this.dropEmpty(tracked);
+      return;
+    }
+    this.touch(tracked);
+    this.noteCount(tracked);
+  }
+
+  private touch(tracked: TrackedBuffer): void {
+    if (!tracked.isTouched) {
+      tracked.isTouched = true;
+      this.touched.push(tracked);
+    }
+    const isUnheld = refsOf(tracked) === 0;
+    if (isUnheld === tracked.isUnheld) return;
+    tracked.isUnheld = isUnheld;
+    if (isUnheld) this.unheld.add(tracked);
+    else this.unheld.delete(tracked);
+  }
+
+  /** Whether the references of a buffer are as they were settled. */
+  private noteCount(tracked: TrackedBuffer): void {
+    const rest = unexplainedRefs(tracked);
+    const isOpen = rest !== undefined && rest !== (tracked.kernelRefs ?? 0n);
+    if (isOpen === tracked.isOpen) return;
+    tracked.isOpen = isOpen;
+    if (isOpen) this.open.add(tracked);
+    else this.open.delete(tracked);
+  }
+
+  /** Nothing is known under a number without a buffer and a reference. */
+  private dropEmpty(tracked: TrackedBuffer): void {
+    if (tracked.buffer === undefined && refsOf(tracked) === 0) {
+      this.byInode.delete(tracked.inode);
+    }
+  }
+
+  // -- the kernel's list -----------------------------------------------------
+
+  /**
+   * Takes the kernel's list in. A listed inode that stands for a buffer of
+   * another size or exporter than before is a new buffer.
+   *
+   * @returns how many buffers share an inode with one before them in the list;
+   *     only the first is followed
+   */
+  applyList(list: Iterable<BufferFacts>): number {
+    this.lists++;
+    let collisions = 0;
+    const before = this.listed;
+    const listed: TrackedBuffer[] = [];
+    /** Place in the list before of who comes next if all is as it was. */
+    let next = 0;
+    for (const facts of list) {
+      const expected = before[next];
+      let known =
+        expected?.listFacts === facts
+          ? expected
+          : this.byInode.get(facts.inode);
+      if (known?.buffer !== undefined && known.list === this.lists) {
+        collisions++;
+        continue;
+      }
+      if (known?.buffer === undefined || !this.isAsListed(known, facts)) {
+        this.learn(facts, true);
+        known = this.at(facts.inode);
+      }
+      if (before[known.listPlace] === known) next = known.listPlace + 1;
+      known.listPlace = listed.length;
+      listed.push(known);
+    }
+    this.listed = listed;
+    return collisions;
+  }
+
+  /** The list tells of a buffer what it told before, and so it is known. */
+  private isAsListed(known: TrackedBuffer, facts: BufferFacts): boolean {
+    if (known.listFacts !== facts) return false;
+    if (known.buffer?.fileCount !== facts.fileCount) return false;
+    known.list = this.lists;
+    known.refsAtCount = refsOf(known);
+    return true;
+  }
+
+  /** Buffers that the last list did not have. */
+  unlisted(): TrackedBuffer[] {
+    const missing: TrackedBuffer[] = [];
+    for (const tracked of this.byInode.values()) {
+      if (tracked.buffer === undefined) continue;
+      if (tracked.list !== this.lists) missing.push(tracked);
+    }
+    return missing;
+  }
+
+  /** The kernel has let these go, and all that was lost before. */
+  release(gone: readonly TrackedBuffer[]): void {
+    for (const tracked of gone) this.forget(tracked, 'released');
+    for (const [inode, {generation}] of this.lost) {
+      this.generations.remember(inode, generation + 1);
+    }
+    this.lost.clear();
+  }
+
+  /**
+   * To be called once the processes were read after a list with counts. What
+   * no process explains is the kernel's own, if all processes were read;
+   * otherwise it may yet turn out to be theirs.
+   */
+  settleCounts(allWereRead: boolean): void {
+    for (const tracked of this.byInode.values()) {
+      if (tracked.buffer === undefined) continue;
+      tracked.refsAtCount = refsOf(tracked);
+      const rest = unexplainedRefs(tracked);
+      if (allWereRead || rest === undefined || rest === 0n) {
+        tracked.kernelRefs = rest;
+      }
+      this.noteCount(tracked);
+    }
+  }
+
+  /** Buffers with other references than were settled, in the last list. */
+  unsettled(): ReadonlySet<TrackedBuffer> {
+    return this.open;
+  }
+
+  /** The same, and those whose count is not known while it was settled. */
+  *unlikeSettled(): Generator<TrackedBuffer> {
+    for (const tracked of this.byInode.values()) {
+      if (tracked.buffer === undefined) continue;
+      if (unexplainedRefs(tracked) !== tracked.kernelRefs) yield tracked;
+    }
+  }
+
+  /** Whether there is a buffer with references that no process explains. */
+  hasUnexplained(): boolean {
+    for (const tracked of this.byInode.values()) {
+      const count = tracked.buffer?.fileCount;
+      if (count !== undefined && count > refsOf(tracked)) return true;
+    }
+    return false;
+  }
+
+  // -- what is told of a buffer ----------------------------------------------
+
+  /** Takes in what a process's fdinfo, stat or maps tell of a buffer. */
+  learn(facts: BufferFacts, listed = false): void {
+    const known = this.byInode.get(facts.inode);
+    if (known?.buffer === undefined || isOther(known.buffer, facts)) {
+      // The list's word counts: another live buffer may share the inode.
+      if (known?.listed !== true || listed) {
+        this.begin(known ?? this.at(facts.inode), facts, listed);
+      }
+      return;
+    }
+    const {buffer} = known;
+    const name = listed
+      ? listedName(buffer.name, known.listName, facts.name)
+      : toldName(buffer.name, facts.name);
+    if (listed) {
+      known.listed = true;
+      known.list = this.lists;
+      if (!sameName(known.listName, facts.name)) {
+        known.nameAsked = false;
+        this.asked.add(known);
+      }
+      known.listName = facts.name;
+      known.listFacts = facts;
+    } else {
+      known.listFacts = undefined;
+    }
+    if (!listed && contradicts(known.listName, facts.name)) {
+      // Renamed since the list was read: should the list print the old name
+      // again, it was renamed once more.
+      known.listName = undefined;
+    }
+    if (facts.fileCount !== undefined) known.refsAtCount = refsOf(known);
+    if (tellsMore(buffer, facts, name)) {
+      this.show(known, {
+        inode: buffer.inode,
+        generation: buffer.generation,
+        sizeBytes: facts.sizeBytes ?? buffer.sizeBytes,
+        exporter: facts.exporter ?? buffer.exporter,
+        name,
+        fileCount: facts.fileCount ?? buffer.fileCount,
+      });
+    }
+    this.noteName(known);
+  }
+
+  /** Puts what is known of a buffer now in the place of what was. */
+  private show(tracked: TrackedBuffer, buffer: DmaBuf): void {
+    const before = tracked.buffer?.sizeBytes;
+    const {sizeBytes} = buffer;
+    tracked.buffer = buffer;
+    this.changed.set(tracked.inode, buffer);
+    for (const holding of tracked.holdings) {
+      if (before !== sizeBytes) {
+        addSize(holding.process, before, -1);
+        addSize(holding.process, sizeBytes, 1);
+      }
+      noteHolding(holding);
+    }
+    this.noteCount(tracked);
+  }
+
+  private noteName(tracked: TrackedBuffer): void {
+    const name = tracked.buffer?.name;
+    const isNameless =
+      !tracked.nameAsked && (name === undefined || name.doubtful);
+    this.setNameless(tracked, isNameless);
+  }
+
+  private setNameless(tracked: TrackedBuffer, isNameless: boolean): void {
+    if (isNameless === tracked.isNameless) return;
+    tracked.isNameless = isNameless;
+    if (isNameless) this.nameless.add(tracked);
+    else this.nameless.delete(tracked);
+  }
+
+  /** A buffer that was not known; another one of the inode is gone. */
+  private begin(
+    tracked: TrackedBuffer,
+    facts: BufferFacts,
+    listed: boolean,
+  ): void {
+    const {inode} = facts;
+    if (tracked.buffer !== undefined) {
+      this.forget(tracked, 'replaced');
+      // Without references it was dropped just now.
+      this.byInode.set(inode, tracked);
+    }
+    const generation = this.generationOf(facts);
+    tracked.list = listed ? this.lists : -1;
+    tracked.listFacts = listed ? facts : undefined;
+    tracked.listName = listed ? facts.name : undefined;
+    tracked.listed = listed;
+    tracked.refsAtCount = refsOf(tracked);
+    this.bufferCount++;
+    this.show(tracked, {
+      inode,
+      generation,
+      sizeBytes: facts.sizeBytes,
+      exporter: facts.exporter,
+      name: facts.name,
+      fileCount: facts.fileCount,
+    });
+    this.touch(tracked);
+    this.noteName(tracked);
+    this.generations.see(inode);
+    this.lost.delete(inode);
+    this.asked.add(tracked);
+  }
+
+  private generationOf(facts: BufferFacts): number {
+    const {inode} = facts;
+    const lost = this.lost.get(inode);
+    if (lost !== undefined) {
+      return isOther(lost, facts) ? lost.generation + 1 : lost.generation;
+    }
+    return this.generations.of(inode);
+  }
+
+  /**
+   * Drops buffers that are gone: neither in the kernel's list nor held, or,
+   * between two readings of the list, held by no process any more when nothing
+   * but processes held them. Counts of references that changed since they were
+   * read are unknown again.
+   */
+  retire(listIsFresh: boolean, thereIsAList: boolean): void {
+    // The others are as they were when they were looked at last.
+    const {touched} = this;
+    this.touched = [];
+    for (const tracked of touched) {
+      this.retireOne(tracked, listIsFresh, thereIsAList);
+    }
+    for (const tracked of [...this.unheld]) {
+      if (tracked.isTouched) continue;
+      this.retireOne(tracked, listIsFresh, thereIsAList);
+    }
+    for (const tracked of touched) tracked.isTouched = false;
+  }
+
+  private retireOne(
+    tracked: TrackedBuffer,
+    listIsFresh: boolean,
+    thereIsAList: boolean,
+  ): void {
+    const {buffer, kernelRefs, listed, refsAtCount} = tracked;
+    if (buffer === undefined) return;
+    const refs = refsOf(tracked);
+    const onlyProcesses =
+      !thereIsAList || (kernelRefs !== undefined && kernelRefs <= 0n);
+    if (refs === 0 && !(listed && (listIsFresh || !onlyProcesses))) {
+      this.forget(tracked, 'unseen');
+      return;
+    }
+    if (listIsFresh || buffer.fileCount === undefined) return;
+    if (refs === refsAtCount) return;
+    this.show(tracked, {...buffer, fileCount: undefined});
+  }
+
+  private forget(tracked: TrackedBuffer, farewell: Farewell): void {
+    const {inode, buffer} = tracked;
+    if (buffer === undefined) return;
+    tracked.buffer = undefined;
+    tracked.listed = false;
+    tracked.listFacts = undefined;
+    tracked.listName = undefined;
+    tracked.kernelRefs = undefined;
+    tracked.nameAsked = false;
+    this.bufferCount--;
+    this.changed.set(inode, undefined);
+    this.asked.delete(tracked);
+    if (tracked.isUnheld) this.unheld.delete(tracked);
+    tracked.isUnheld = false;
+    this.setNameless(tracked, false);
+    this.noteCount(tracked);
+    for (const holding of tracked.holdings) {
+      addSize(holding.process, buffer.sizeBytes, -1);
+      addSize(holding.process, undefined, 1);
+      noteHolding(holding);
+    }
+    this.dropEmpty(tracked);
+    this.rememberGeneration(buffer, farewell);
+  }
+
+  private rememberGeneration(buffer: DmaBuf, farewell: Farewell): void {
+    const {inode, generation} = buffer;
+    const {uniqueInodes, hasList} = this.options;
+    if (farewell === 'replaced') {
+      this.generations.remember(inode, generation + 1);
+    } else if (uniqueInodes) {
+      // Should it come back, it is the same.
+      if (generation > 0) this.generations.remember(inode, generation);
+    } else if (farewell === 'released' || !hasList) {
+      this.generations.remember(inode, generation + 1);
+    } else {
+      this.lost.set(inode, buffer);
+    }
+  }
+
+  // -- names -----------------------------------------------------------------
+
+  /**
+   * Buffers whose name fdinfo has to tell and was not asked for yet: all that
+   * have none, and at most `limit` of those whose name is in doubt. They count
+   * as asked from now on.
+   */
+  takeDoubtfulNames(limit: number): TrackedBuffer[] {
+    const taken: TrackedBuffer[] = [];
+    let doubtful = 0;
+    for (const tracked of this.nameless) {
+      if (tracked.buffer?.name !== undefined && ++doubtful > limit) continue;
+      if (tracked.fds === 0) continue;
+      tracked.nameAsked = true;
+      this.setNameless(tracked, false);
+      this.asked.delete(tracked);
+      this.asked.add(tracked);
+      taken.push(tracked);
+    }
+    return taken;
+  }
+
+  /**
+   * Of the buffers whose name the list does not tell for sure, the `limit`
+   * that were asked about longest ago: somebody may have renamed them.
+   */
+  takeNamesToAskAgain(limit: number): TrackedBuffer[] {
+    const taken: TrackedBuffer[] = [];
+    for (const tracked of this.asked) {
+      if (taken.length >= limit) break;
+      const told: BufferName | undefined = tracked.listName;
+      if (told !== undefined && !told.doubtful) this.asked.delete(tracked);
+      else taken.push(tracked);
+    }
+    for (const tracked of taken) {
+      this.asked.delete(tracked);
+      this.asked.add(tracked);
+    }
+    return taken;
+  }
+
+  // -- snapshot --------------------------------------------------------------
+
+  /** All buffers, by inode; what is as it was shown last is the same object. */
+  snapshot(): ReadonlyMap<bigint, DmaBuf> {
+    this.shown = this.shown.with(this.changed);
+    this.changed.clear();
+    return this.shown;
+  }
+}
+
+function isOther(known: DmaBuf, facts: BufferFacts): boolean {
+  return (
+    differs(known.sizeBytes, facts.sizeBytes) ||
+    differs(known.exporter, facts.exporter)
+  );
+}
+
+function differs<T>(known: T | undefined, told: T | undefined): boolean {
+  return known !== undefined && told !== undefined && known !== told;
+}
+
+/** Whether facts, and the name they leave, are not what is known. */
+function tellsMore(
+  known: DmaBuf,
+  {sizeBytes, exporter, fileCount}: BufferFacts,
+  name: BufferName | undefined,
+): boolean {
+  return (
+    (sizeBytes !== undefined && sizeBytes !== known.sizeBytes) ||
+    (exporter !== undefined && exporter !== known.exporter) ||
+    (fileCount !== undefined && fileCount !== known.fileCount) ||
+    !sameName(known.name, name) ||
+    known.name?.doubtful !== name?.doubtful
+  );
+}
