@@ -10,8 +10,13 @@
 export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
   /** All entries, of the newest of the line; else undefined. */
   private entriesOfAll: Map<K, V> | undefined;
-  /** What is here under keys that differ in the next; undefined: nothing. */
-  private readonly own = new Map<K, V | undefined>();
+  /**
+   * Keys that differ in the next, and what is here under them; undefined:
+   * nothing. They are put into a map once somebody looks one up.
+   */
+  private ownKeys: readonly K[] = [];
+  private ownValues: readonly (V | undefined)[] = [];
+  private ownByKey: ReadonlyMap<K, V | undefined> | undefined;
   private next: DeltaMap<K, V> | undefined;
 
   private constructor(entries: Map<K, V>) {
@@ -25,22 +30,49 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
     return new DeltaMap<K, V>(new Map());
   }
 
-  /** The same with some values set, or taken away where undefined. */
-  with(changes: ReadonlyMap<K, V | undefined>): DeltaMap<K, V> {
-    if (changes.size === 0) return this;
-    const entries = this.entriesOfAll ?? new Map(this.entries());
-    const isNewest = entries === this.entriesOfAll;
-    for (const [key, value] of changes) {
-      if (isNewest) this.own.set(key, entries.get(key));
+  /**
+   * The same with what `edit` sets, or takes away where undefined.
+   *
+   * @param edit must not throw
+   */
+  with(
+    edit: (set: (key: K, value: V | undefined) => void) => void,
+  ): DeltaMap<K, V> {
+    const isNewest = this.entriesOfAll !== undefined;
+    let entries: Map<K, V> | undefined;
+    const keys: K[] = [];
+    const values: (V | undefined)[] = [];
+    edit((key, value) => {
+      entries ??= this.entriesOfAll ?? new Map(this.entries());
+      if (isNewest) {
+        keys.push(key);
+        values.push(entries.get(key));
+      }
       if (value === undefined) entries.delete(key);
       else entries.set(key, value);
-    }
+    });
+    if (entries === undefined) return this;
     const changed = new DeltaMap(entries);
     if (isNewest) {
       this.entriesOfAll = undefined;
+      this.ownKeys = keys;
+      this.ownValues = values;
+      this.ownByKey = undefined;
       this.next = changed;
     }
     return changed;
+  }
+
+  private own(): ReadonlyMap<K, V | undefined> {
+    if (this.ownByKey === undefined) {
+      const own = new Map<K, V | undefined>();
+      for (const [i, key] of this.ownKeys.entries()) {
+        // What was there before counts, should a key have been set twice.
+        if (!own.has(key)) own.set(key, this.ownValues[i]);
+      }
+      this.ownByKey = own;
+    }
+    return this.ownByKey;
   }
 
   get(key: K): V | undefined {
@@ -48,8 +80,9 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
     let map: DeltaMap<K, V> | undefined = this;
     for (; map !== undefined; map = map.next) {
       if (map.entriesOfAll !== undefined) return map.entriesOfAll.get(key);
-      const value = map.own.get(key);
-      if (value !== undefined || map.own.has(key)) return value;
+      const own = map.own();
+      const value = own.get(key);
+      if (value !== undefined || own.has(key)) return value;
     }
     return undefined;
   }
@@ -72,7 +105,7 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
     const keys = new Set<K>();
     for (const map of this.toNewest()) {
       if (map === newer) return keys;
-      for (const key of map.own.keys()) keys.add(key);
+      for (const key of map.ownKeys) keys.add(key);
     }
     return undefined;
   }
@@ -87,7 +120,7 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
   *entries(): Generator<[K, V], undefined> {
     const own = new Map<K, V | undefined>();
     for (const map of this.toNewest()) {
-      for (const [key, value] of map.own) {
+      for (const [key, value] of map.own()) {
         if (!own.has(key)) own.set(key, value);
       }
       for (const entry of map.entriesOfAll ?? []) {

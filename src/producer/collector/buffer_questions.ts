@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import {FormatError, parseFdinfo} from '../../core/formats/index.js';
 import type {DeviceState} from './device_state.js';
-import {parsePathStats, type FdPath} from './sections.js';
+import type {FdLines} from './fd_path_reader.js';
+import {inodeKey, type InodeKey} from './inode_key.js';
+import {parsePathStats} from './sections.js';
 import type {BufferFacts, TrackedBuffer} from './tracked_buffer.js';
 import type {Work} from './work.js';
 
 /** Names asked for again in one full scan, where the list does not tell them. */
 const NAMES_A_FULL_SCAN = 512;
+
+/** A descriptor through which an inode can be asked about. */
+interface FdPlace {
+  readonly inode: InodeKey;
+  readonly pid: number;
+  /** `fd`, or `task/TID/fd`. */
+  readonly table: string;
+  readonly fd: number;
+}
 
 /**
  * Asks about buffers of which the state does not know enough: what an inode
@@ -14,7 +25,7 @@ const NAMES_A_FULL_SCAN = 512;
  */
 export class BufferQuestions {
   /** Not dma-bufs, although they have a size and no type. */
-  private readonly strangers = new Set<bigint>();
+  private readonly strangers = new Set<InodeKey>();
 
   constructor(private readonly state: DeviceState) {}
 
@@ -42,11 +53,10 @@ export class BufferQuestions {
     work: Work,
     wanted: readonly TrackedBuffer[],
   ): Promise<void> {
-    const stats: FdPath[] = [];
+    const stats: FdPlace[] = [];
     for (const tracked of wanted) {
       const fd = this.state.anyFd(tracked);
-      if (fd === undefined) continue;
-      stats.push({inode: tracked.inode, pid: fd.pid, rest: fd.path});
+      if (fd !== undefined) stats.push(fd);
     }
     await this.askFdinfo(work, stats);
   }
@@ -72,23 +82,29 @@ export class BufferQuestions {
   }
 
   /** Asks about inodes of fds that nothing told of so far, once. */
-  async askWhatIsNew(work: Work, fds: Iterable<FdPath>): Promise<void> {
-    const inQuestion = new Map<bigint, FdPath>();
-    for (const fd of fds) {
-      const {inode} = fd;
-      if (this.state.buffers.buffer(inode) !== undefined) continue;
-      if (!this.strangers.has(inode)) inQuestion.set(inode, fd);
+  async askWhatIsNew(work: Work, tables: Iterable<FdLines>): Promise<void> {
+    const {buffers} = this.state;
+    const inQuestion = new Map<InodeKey, FdPlace>();
+    for (const {pid, table, lines} of tables) {
+      for (const {fd, inode} of lines) {
+        if (buffers.find(inode)?.buffer !== undefined) continue;
+        if (this.strangers.has(inode)) continue;
+        inQuestion.set(inode, {inode, pid, table, fd});
+      }
     }
     await this.askFdinfo(work, [...inQuestion.values()]);
   }
 
   /** Learns what fdinfo tells of fds; what is no dma-buf becomes a stranger. */
-  private async askFdinfo(work: Work, stats: readonly FdPath[]): Promise<void> {
+  private async askFdinfo(
+    work: Work,
+    stats: readonly FdPlace[],
+  ): Promise<void> {
     const paths = stats.map(
-      ({pid, rest}) => `/proc/${pid}/${fdinfoPath(rest)}`,
+      ({pid, table, fd}) => `/proc/${pid}/${table}info/${fd}`,
     );
     const {files} = await work.slurp(paths);
-    const unsure: {stat: FdPath; facts: BufferFacts}[] = [];
+    const unsure: {stat: FdPlace; facts: BufferFacts}[] = [];
     for (const [i, stat] of stats.entries()) {
       const text = files.get(paths[i] ?? '');
       if (text === undefined) continue;
@@ -99,9 +115,12 @@ export class BufferQuestions {
           continue;
         }
         const {sizeBytes, exporter, name} = dmaBuf;
-        const facts = {inode: stat.inode, sizeBytes, exporter, name};
-        if (inode === stat.inode) this.state.buffers.learn(facts);
-        else if (inode === undefined) unsure.push({stat, facts});
+        const told = inode ?? BigInt(stat.inode);
+        const facts = {inode: told, sizeBytes, exporter, name};
+        if (inode === undefined) unsure.push({stat, facts});
+        else if (inodeKey(inode) === stat.inode) {
+          this.state.buffers.learn(facts);
+        }
       } catch (error) {
         if (!(error instanceof FormatError)) throw error;
         work.problem(error.message);
@@ -116,9 +135,10 @@ export class BufferQuestions {
    */
   private async learnIfUnchanged(
     work: Work,
-    told: readonly {stat: FdPath; facts: BufferFacts}[],
+    told: readonly {stat: FdPlace; facts: BufferFacts}[],
   ): Promise<void> {
-    const path = ({pid, rest}: FdPath): string => `/proc/${pid}/${rest}`;
+    const path = ({pid, table, fd}: FdPlace): string =>
+      `/proc/${pid}/${table}/${fd}`;
     const answers = await work.inParts(
       'stat',
       told.map(({stat}) => path(stat)),
@@ -126,16 +146,11 @@ export class BufferQuestions {
     const now = new Map<string, bigint>();
     for (const {body} of answers) {
       for (const stat of work.lines(parsePathStats(body), 'stat')) {
-        now.set(path(stat), stat.inode);
+        now.set(`/proc/${stat.pid}/${stat.rest}`, stat.inode);
       }
     }
     for (const {stat, facts} of told) {
-      if (now.get(path(stat)) === stat.inode) this.state.buffers.learn(facts);
+      if (now.get(path(stat)) === facts.inode) this.state.buffers.learn(facts);
     }
   }
-}
-
-/** `fd/7` → `fdinfo/7`, `task/12/fd/7` → `task/12/fdinfo/7`. */
-function fdinfoPath(rest: string): string {
-  return rest.replace(/(^|\/)fd\/(\d+)$/, '$1fdinfo/$2');
 }

@@ -5,7 +5,7 @@ import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
 import {
   FdPathReader,
-  type FdLine,
+  type FdLines,
   type FdTableChange,
   type FdTableLines,
 } from './fd_path_reader.js';
@@ -47,7 +47,7 @@ export class DescriptorScan {
         read = await this.checkTypedWalk(work, targets, answers);
       }
     }
-    await this.questions.askWhatIsNew(work, this.newFds(read.values()));
+    await this.questions.askWhatIsNew(work, this.newLines(read.values()));
     const outcome = new WalkOutcome(answers);
     for (const tracked of targets) {
       const {pid} = tracked;
@@ -89,10 +89,12 @@ export class DescriptorScan {
     return read;
   }
 
-  /** Lines that the tables in the state were not made of. */
-  private *newFds(tables: Iterable<FdTableLines>): Generator<FdLine> {
-    for (const table of tables) {
-      yield* this.changeSince(table)?.added ?? table.lines;
+  /** The tables, with only the lines that those in the state have not. */
+  private *newLines(tables: Iterable<FdTableLines>): Generator<FdLines> {
+    for (const each of tables) {
+      const {pid, table} = each;
+      const lines = this.changeSince(each)?.added ?? each.lines;
+      if (lines.length > 0) yield {pid, table, lines};
     }
   }
 
@@ -126,7 +128,7 @@ export class DescriptorScan {
       isWhole = fds.size === lines.length;
     } else {
       const added = change.added.filter(
-        ({inode}) => state.buffers.buffer(inode) !== undefined,
+        ({inode}) => state.buffers.find(inode)?.buffer !== undefined,
       );
       changed = state.changeTable(tracked, MAIN_TABLE, change.removed, added);
       isWhole = added.length === change.added.length;

@@ -5,9 +5,11 @@ import type {
   Process,
   ProcessHoldings,
 } from '../../core/model/index.js';
+import {inodeKey, type InodeKey} from './inode_key.js';
 import {KnownBuffers, type KnownBuffersOptions} from './known_buffers.js';
 import {
   addHolding,
+  holdersOf,
   noteHolding,
   refsOf,
   removeHolding,
@@ -77,10 +79,10 @@ export class DeviceState {
   }
 
   /** fd → inode, of the descriptors that are of known dma-bufs. */
-  dmaBufsOf(refs: Iterable<FdRef>): Map<number, bigint> {
-    const fds = new Map<number, bigint>();
+  dmaBufsOf(refs: Iterable<FdRef>): Map<number, InodeKey> {
+    const fds = new Map<number, InodeKey>();
     for (const {fd, inode} of refs) {
-      if (this.buffers.buffer(inode) !== undefined) fds.set(fd, inode);
+      if (this.buffers.find(inode)?.buffer !== undefined) fds.set(fd, inode);
     }
     return fds;
   }
@@ -95,10 +97,9 @@ export class DeviceState {
     const gone: FdRef[] = [];
     const come: FdRef[] = [];
     for (const [fd, inode] of fds) {
-      if (before?.get(fd)?.tracked.inode !== inode) come.push({fd, inode});
+      if (before?.get(fd)?.key !== inode) come.push({fd, inode});
     }
-    for (const [fd, holding] of before ?? []) {
-      const {inode} = holding.tracked;
+    for (const [fd, {key: inode}] of before ?? []) {
       if (fds.get(fd) !== inode) gone.push({fd, inode});
     }
     return this.changeTable(tracked, name, gone, come);
@@ -171,28 +172,31 @@ export class DeviceState {
     refs: number,
     bytes: bigint,
   ): void {
-    const holding = this.holdingOf(tracked, inode);
+    const holding = this.holdingOf(tracked, inodeKey(inode));
     holding.mappedBytes = bytes;
     this.count(holding, 0, refs);
   }
 
-  private holdingOf(process: TrackedProcess, inode: bigint): TrackedHolding {
-    let holding = process.holds.get(inode);
+  private holdingOf(process: TrackedProcess, key: InodeKey): TrackedHolding {
+    let holding = process.holds.get(key);
     if (holding === undefined) {
       holding = {
         process,
-        tracked: this.buffers.at(inode),
+        key,
+        tracked: this.buffers.at(key),
         fds: 0,
         maps: 0,
         mappedBytes: 0n,
-        place: -1,
+        isHeld: false,
+        next: undefined,
+        previous: undefined,
         shown: undefined,
         isChanged: false,
       };
-      process.holds.set(inode, holding);
-    } else if (holding.place < 0) {
+      process.holds.set(key, holding);
+    } else if (!holding.isHeld) {
       // What was held last under the number may be gone.
-      holding.tracked = this.buffers.at(inode);
+      holding.tracked = this.buffers.at(key);
     }
     return holding;
   }
@@ -205,7 +209,7 @@ export class DeviceState {
     tracked.maps += maps;
     if (fds < 0 && holding.fds === 0) process.closed.push(holding);
     const isHeld = holding.fds + holding.maps > 0;
-    if (isHeld !== holding.place >= 0) {
+    if (isHeld !== holding.isHeld) {
       addSize(process, tracked.buffer?.sizeBytes, isHeld ? 1 : -1);
       if (isHeld) addHolding(holding);
       else removeHolding(holding);
@@ -216,18 +220,15 @@ export class DeviceState {
 
   // -- buffers ---------------------------------------------------------------
 
-  /** pids that hold a buffer. */
-  *holders({holdings}: TrackedBuffer): Generator<number> {
-    for (const {process} of holdings) yield process.pid;
-  }
-
   /** A descriptor through which a buffer can be asked about. */
-  anyFd(tracked: TrackedBuffer): {pid: number; path: string} | undefined {
-    for (const {process} of tracked.holdings) {
+  anyFd(
+    tracked: TrackedBuffer,
+  ): (FdRef & {readonly pid: number; readonly table: string}) | undefined {
+    for (const {process} of holdersOf(tracked)) {
       for (const [table, {fds}] of process.tables) {
         for (const [fd, held] of fds) {
           if (held.tracked !== tracked) continue;
-          return {pid: process.pid, path: `${table}/${fd}`};
+          return {pid: process.pid, table, fd, inode: held.key};
         }
       }
     }
@@ -260,19 +261,19 @@ export class DeviceState {
   /** The kernel has let buffers go: so have all their holders. */
   private letGo(gone: ReadonlySet<TrackedBuffer>): void {
     const holders = new Set<TrackedProcess>();
-    for (const {holdings} of gone) {
-      for (const {process} of holdings) holders.add(process);
+    for (const tracked of gone) {
+      for (const {process} of holdersOf(tracked)) holders.add(process);
     }
     for (const process of holders) {
       for (const [name, {fds}] of [...process.tables]) {
         const closed: FdRef[] = [];
-        for (const [fd, {tracked}] of fds) {
-          if (gone.has(tracked)) closed.push({fd, inode: tracked.inode});
+        for (const [fd, {tracked, key}] of fds) {
+          if (gone.has(tracked)) closed.push({fd, inode: key});
         }
         this.changeTable(process, name, closed, []);
       }
       const maps = [...process.maps].filter(([inode]) => {
-        const tracked = this.buffers.find(inode);
+        const tracked = this.buffers.find(inodeKey(inode));
         return tracked === undefined || !gone.has(tracked);
       });
       if (maps.length < process.maps.size) this.setMaps(process, new Map(maps));
@@ -312,27 +313,28 @@ function viewOf(tracked: TrackedProcess): ProcessHoldings {
 
 /** Holdings by inode; what is as it was shown last is the same object. */
 function holdingsOf(process: TrackedProcess): ReadonlyMap<bigint, Holding> {
-  const changes = new Map<bigint, Holding | undefined>();
-  for (const holding of process.changed) {
-    holding.isChanged = false;
-    const {tracked, shown} = holding;
-    const now = shownNow(holding);
-    if (now !== shown) {
-      holding.shown = now;
-      changes.set(tracked.inode, now);
-    }
-    if (holding.place < 0) process.holds.delete(tracked.inode);
-  }
+  const {changed} = process;
   process.changed = [];
-  process.holdings = process.holdings.with(changes);
+  process.holdings = process.holdings.with((set) => {
+    for (const holding of changed) {
+      holding.isChanged = false;
+      const {tracked, shown} = holding;
+      const now = shownNow(holding);
+      if (now !== shown) {
+        holding.shown = now;
+        set(tracked.inode, now);
+      }
+      if (!holding.isHeld) process.holds.delete(holding.key);
+    }
+  });
   return process.holdings;
 }
 
 /** What there is to show; the same object, where it was shown so. */
 function shownNow(holding: TrackedHolding): Holding | undefined {
-  const {tracked, place, fds, maps, mappedBytes, shown} = holding;
+  const {tracked, isHeld, fds, maps, mappedBytes, shown} = holding;
   const {buffer} = tracked;
-  if (buffer === undefined || place < 0) return undefined;
+  if (buffer === undefined || !isHeld) return undefined;
   if (
     shown?.buffer === buffer &&
     shown.fdRefs === fds &&

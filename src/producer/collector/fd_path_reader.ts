@@ -7,24 +7,25 @@ import {
   detachedSlice,
 } from '../../core/formats/scan.js';
 import type {RawText} from '../../core/model/index.js';
-import {FdPathLine, type FdPath} from './sections.js';
+import {inodeKey, type InodeKey} from './inode_key.js';
+import {FdPathLine} from './sections.js';
+import type {FdRef} from './tracked_process.js';
 
-/** A line about a descriptor, with its number. */
-export interface FdLine extends FdPath {
-  /** The descriptor; the same as at the end of `rest`. */
-  readonly fd: number;
-}
-
-/** The lines about one descriptor table. */
-export interface FdTableLines {
+/** Lines about one descriptor table. */
+export interface FdLines {
   readonly pid: number;
   /** `fd`, or `task/TID/fd` of a thread's own. */
   readonly table: string;
+  readonly lines: readonly FdRef[];
+}
+
+/** All lines about a table, in the answer's order. */
+export interface FdTableLines extends FdLines {
   /**
-   * In the answer's order. The same array as in the answer before where the
-   * table is unchanged; else lines that are unchanged are the same objects.
+   * The same array as in the answer before where the table is unchanged; else
+   * lines that are unchanged are the same objects.
    */
-  readonly lines: readonly FdLine[];
+  readonly lines: readonly FdRef[];
   /**
    * What has changed, for who still has the lines of the answer before;
    * undefined where there was none, or where a descriptor is listed twice.
@@ -34,21 +35,16 @@ export interface FdTableLines {
 
 export interface FdTableChange {
   /** The lines that the table had in the answer before. */
-  readonly since: readonly FdLine[];
+  readonly since: readonly FdRef[];
   /** Not there any more, or with another inode. */
-  readonly removed: readonly FdLine[];
+  readonly removed: readonly FdRef[];
   /** New, or with another inode. */
-  readonly added: readonly FdLine[];
-}
-
-/** With the inode as a number, or LONG, for a quick comparison. */
-interface KnownLine extends FdLine {
-  readonly inodeNumber: number;
+  readonly added: readonly FdRef[];
 }
 
 /** Lines of the answer before. */
 interface KnownTable {
-  readonly lines: readonly KnownLine[];
+  readonly lines: readonly FdRef[];
   /** In ascending order of the descriptors, each once. */
   readonly ascends: boolean;
   /** All of the lines in their order; none where they do not ascend. */
@@ -66,8 +62,6 @@ interface Block {
 const BLOCK_FDS = 32;
 
 const NONE: readonly never[] = [];
-/** No inode: one with too many digits for a number. */
-const LONG = -1;
 const DIGIT_0 = 0x30;
 
 /**
@@ -154,9 +148,9 @@ export class FdPathReader {
 /** Compares the lines of a table with those of the answer before. */
 class TableBuilder {
   /** Undefined while all lines so far are the first `next` known ones. */
-  private lines: KnownLine[] | undefined;
-  private readonly added: FdLine[] = [];
-  private readonly removed: FdLine[] = [];
+  private lines: FdRef[] | undefined;
+  private readonly added: FdRef[] = [];
+  private readonly removed: FdRef[] = [];
   /** The first known line that was not met yet. */
   private next = 0;
   private lastFd = -1;
@@ -230,7 +224,6 @@ class TableBuilder {
       if (!(digit >= 0 && digit <= 9)) break;
       inode = inode * 10 + digit;
     }
-    const inodeEnd = at;
     if (at === start || at - start > EXACT_DIGITS) return -1;
     if (at + path.length >= length) return -1;
     for (let i = 0; i < path.length; i++, at++) {
@@ -246,10 +239,7 @@ class TableBuilder {
     if (at === fdStart || at - fdStart > EXACT_DIGITS) return -1;
     if (at < length && body.charCodeAt(at) !== NEWLINE) return -1;
     this.blocks.addLine(fd, body, start, at + 1);
-    if (!this.isNextKnown(fd, inode)) {
-      const rest = inodeEnd + path.length - this.table.length - 1;
-      this.note(body, fd, inode, undefined, rest, at);
-    }
+    if (!this.isNextKnown(fd, inode)) this.note(fd, inode);
     return at + 1;
   }
 
@@ -258,7 +248,7 @@ class TableBuilder {
     const {known, lines, next} = this;
     if (lines !== undefined || known === undefined) return false;
     const line = known.lines[next];
-    if (line?.fd !== fd || line.inodeNumber !== inode) return false;
+    if (line?.fd !== fd || line.inode !== inode) return false;
     if (fd <= this.lastFd) this.ascends = false;
     this.lastFd = fd;
     this.next++;
@@ -266,27 +256,13 @@ class TableBuilder {
   }
 
   add(body: RawText, start: number, end: number, line: FdPathLine): void {
-    const {inodeEnd, rest} = line;
     const fd = decimalNumber(body, line.fd, end);
     this.blocks.addLine(fd, body, start, end + 1);
-    if (inodeEnd - start > EXACT_DIGITS) {
-      this.note(body, fd, LONG, decimal(body, start, inodeEnd), rest, end);
-    } else {
-      const inode = decimalNumber(body, start, inodeEnd);
-      this.note(body, fd, inode, undefined, rest, end);
-    }
+    this.note(fd, inodeKey(decimal(body, start, line.inodeEnd)));
   }
 
   /** Compares a line with the known ones, and keeps it. */
-  private note(
-    body: RawText,
-    fd: number,
-    inode: number,
-    /** Where it is too long for a number. */
-    longInode: bigint | undefined,
-    rest: number,
-    end: number,
-  ): void {
+  private note(fd: number, inode: InodeKey): void {
     if (fd <= this.lastFd) this.ascends = false;
     this.lastFd = fd;
     const known = this.known?.lines ?? NONE;
@@ -297,11 +273,7 @@ class TableBuilder {
       old = known[++this.next];
     }
     if (old?.fd === fd) {
-      const isSame =
-        longInode === undefined
-          ? old.inodeNumber === inode
-          : old.inode === longInode;
-      if (isSame) {
+      if (old.inode === inode) {
         this.lines?.push(old);
         this.next++;
         return;
@@ -310,19 +282,13 @@ class TableBuilder {
       this.removed.push(old);
       this.next++;
     }
-    const made: KnownLine = {
-      inode: longInode ?? BigInt(inode),
-      pid: this.pid,
-      rest: detachedSlice(body, rest, end),
-      fd,
-      inodeNumber: inode,
-    };
+    const made: FdRef = {fd, inode};
     this.branch().push(made);
     this.added.push(made);
   }
 
   /** From here on the lines are others than the known ones. */
-  private branch(): KnownLine[] {
+  private branch(): FdRef[] {
     if (this.lines === undefined) {
       this.lines = this.known?.lines.slice(0, this.next) ?? [];
     }

@@ -7,7 +7,9 @@ import {
 } from '../../core/model/index.js';
 import {contradicts, listedName, toldName} from './buffer_names.js';
 import {InodeGenerations} from './inode_generations.js';
+import {inodeKey, type InodeKey} from './inode_key.js';
 import {
+  holdersOf,
   newTracked,
   noteHolding,
   refsOf,
@@ -35,7 +37,7 @@ type Farewell =
 
 /** The buffers there are, and what the sources tell of them. No I/O. */
 export class KnownBuffers {
-  private readonly byInode = new Map<bigint, TrackedBuffer>();
+  private readonly byInode = new Map<InodeKey, TrackedBuffer>();
   private bufferCount = 0;
   private readonly generations = new InodeGenerations();
   /** Dropped before a list could tell whether they are gone. */
@@ -54,12 +56,16 @@ export class KnownBuffers {
   /** Buffers with other references than were settled, in the last list. */
   private readonly open = new Set<TrackedBuffer>();
   /** What is different in the next snapshot. */
-  private readonly changed = new Map<bigint, DmaBuf | undefined>();
+  private changed: TrackedBuffer[] = [];
   private shown = DeltaMap.empty<bigint, DmaBuf>();
   /** Number of lists so far. */
   private lists = 0;
   /** The buffers of the last list in its order. */
-  private listed: TrackedBuffer[] = [];
+  private listed: readonly TrackedBuffer[] = [];
+  /** Those that were learnt of in another way since. */
+  private newcomers: TrackedBuffer[] = [];
+  /** Those that the last list might have had, and did not. */
+  private missing: readonly TrackedBuffer[] = [];
 
   constructor(private readonly options: KnownBuffersOptions) {}
 
@@ -68,22 +74,22 @@ export class KnownBuffers {
   }
 
   buffer(inode: bigint): DmaBuf | undefined {
-    return this.byInode.get(inode)?.buffer;
+    return this.find(inodeKey(inode))?.buffer;
   }
 
   // -- references ------------------------------------------------------------
 
   /** What is known under a number, if anything. */
-  find(inode: bigint): TrackedBuffer | undefined {
-    return this.byInode.get(inode);
+  find(key: InodeKey): TrackedBuffer | undefined {
+    return this.byInode.get(key);
   }
 
   /** The same; nothing, where nothing was. */
-  at(inode: bigint): TrackedBuffer {
-    let tracked = this.byInode.get(inode);
+  at(key: InodeKey): TrackedBuffer {
+    let tracked = this.byInode.get(key);
     if (tracked === undefined) {
-      tracked = newTracked(inode);
-      this.byInode.set(inode, tracked);
+      tracked = newTracked(BigInt(key));
+      this.byInode.set(key, tracked);
     }
     return tracked;
   }
@@ -113,7 +119,7 @@ export class KnownBuffers {
   /** Whether the references of a buffer are as they were settled. */
   private noteCount(tracked: TrackedBuffer): void {
     const rest = unexplainedRefs(tracked);
-    const isOpen = rest !== undefined && rest !== (tracked.kernelRefs ?? 0n);
+    const isOpen = rest !== undefined && rest !== (tracked.kernelRefs ?? 0);
     if (isOpen === tracked.isOpen) return;
     tracked.isOpen = isOpen;
     if (isOpen) this.open.add(tracked);
@@ -123,7 +129,7 @@ export class KnownBuffers {
   /** Nothing is known under a number without a buffer and a reference. */
   private dropEmpty(tracked: TrackedBuffer): void {
     if (tracked.buffer === undefined && refsOf(tracked) === 0) {
-      this.byInode.delete(tracked.inode);
+      this.byInode.delete(inodeKey(tracked.inode));
     }
   }
 
@@ -148,19 +154,25 @@ export class KnownBuffers {
       let known =
         expected?.listFacts === facts
           ? expected
-          : this.byInode.get(facts.inode);
+          : this.byInode.get(inodeKey(facts.inode));
       if (known?.buffer !== undefined && known.list === this.lists) {
         collisions++;
         continue;
       }
       if (known?.buffer === undefined || !this.isAsListed(known, facts)) {
         this.learn(facts, true);
-        known = this.at(facts.inode);
+        known = this.at(inodeKey(facts.inode));
       }
       if (before[known.listPlace] === known) next = known.listPlace + 1;
       known.listPlace = listed.length;
       listed.push(known);
     }
+    const {lists, newcomers} = this;
+    this.missing = [...before, ...newcomers].filter(
+      ({buffer, list}) => buffer !== undefined && list !== lists,
+    );
+    // Of a list that was cut, the missing ones may come again.
+    this.newcomers = [...this.missing];
     this.listed = listed;
     return collisions;
   }
@@ -174,14 +186,9 @@ export class KnownBuffers {
     return true;
   }
 
-  /** Buffers that the last list did not have. */
-  unlisted(): TrackedBuffer[] {
-    const missing: TrackedBuffer[] = [];
-    for (const tracked of this.byInode.values()) {
-      if (tracked.buffer === undefined) continue;
-      if (tracked.list !== this.lists) missing.push(tracked);
-    }
-    return missing;
+  /** Buffers that were known before the last list, and are not in it. */
+  unlisted(): readonly TrackedBuffer[] {
+    return this.missing;
   }
 
   /** The kernel has let these go, and all that was lost before. */
@@ -199,11 +206,11 @@ export class KnownBuffers {
    * otherwise it may yet turn out to be theirs.
    */
   settleCounts(allWereRead: boolean): void {
-    for (const tracked of this.byInode.values()) {
+    for (const tracked of this.listed) {
       if (tracked.buffer === undefined) continue;
       tracked.refsAtCount = refsOf(tracked);
       const rest = unexplainedRefs(tracked);
-      if (allWereRead || rest === undefined || rest === 0n) {
+      if (allWereRead || rest === undefined || rest === 0) {
         tracked.kernelRefs = rest;
       }
       this.noteCount(tracked);
@@ -225,22 +232,19 @@ export class KnownBuffers {
 
   /** Whether there is a buffer with references that no process explains. */
   hasUnexplained(): boolean {
-    for (const tracked of this.byInode.values()) {
-      const count = tracked.buffer?.fileCount;
-      if (count !== undefined && count > refsOf(tracked)) return true;
-    }
-    return false;
+    return this.listed.some((tracked) => (unexplainedRefs(tracked) ?? 0) > 0);
   }
 
   // -- what is told of a buffer ----------------------------------------------
 
   /** Takes in what a process's fdinfo, stat or maps tell of a buffer. */
   learn(facts: BufferFacts, listed = false): void {
-    const known = this.byInode.get(facts.inode);
+    const key = inodeKey(facts.inode);
+    const known = this.byInode.get(key);
     if (known?.buffer === undefined || isOther(known.buffer, facts)) {
       // The list's word counts: another live buffer may share the inode.
       if (known?.listed !== true || listed) {
-        this.begin(known ?? this.at(facts.inode), facts, listed);
+        this.begin(known ?? this.at(key), facts, listed);
       }
       return;
     }
@@ -284,8 +288,8 @@ export class KnownBuffers {
     const before = tracked.buffer?.sizeBytes;
     const {sizeBytes} = buffer;
     tracked.buffer = buffer;
-    this.changed.set(tracked.inode, buffer);
-    for (const holding of tracked.holdings) {
+    this.noteChange(tracked);
+    for (const holding of holdersOf(tracked)) {
       if (before !== sizeBytes) {
         addSize(holding.process, before, -1);
         addSize(holding.process, sizeBytes, 1);
@@ -293,6 +297,12 @@ export class KnownBuffers {
       noteHolding(holding);
     }
     this.noteCount(tracked);
+  }
+
+  private noteChange(tracked: TrackedBuffer): void {
+    if (tracked.isChanged) return;
+    tracked.isChanged = true;
+    this.changed.push(tracked);
   }
 
   private noteName(tracked: TrackedBuffer): void {
@@ -319,7 +329,7 @@ export class KnownBuffers {
     if (tracked.buffer !== undefined) {
       this.forget(tracked, 'replaced');
       // Without references it was dropped just now.
-      this.byInode.set(inode, tracked);
+      this.byInode.set(inodeKey(inode), tracked);
     }
     const generation = this.generationOf(facts);
     tracked.list = listed ? this.lists : -1;
@@ -327,6 +337,7 @@ export class KnownBuffers {
     tracked.listName = listed ? facts.name : undefined;
     tracked.listed = listed;
     tracked.refsAtCount = refsOf(tracked);
+    if (!listed && this.options.hasList) this.newcomers.push(tracked);
     this.bufferCount++;
     this.show(tracked, {
       inode,
@@ -381,7 +392,7 @@ export class KnownBuffers {
     if (buffer === undefined) return;
     const refs = refsOf(tracked);
     const onlyProcesses =
-      !thereIsAList || (kernelRefs !== undefined && kernelRefs <= 0n);
+      !thereIsAList || (kernelRefs !== undefined && kernelRefs <= 0);
     if (refs === 0 && !(listed && (listIsFresh || !onlyProcesses))) {
       this.forget(tracked, 'unseen');
       return;
@@ -392,7 +403,7 @@ export class KnownBuffers {
   }
 
   private forget(tracked: TrackedBuffer, farewell: Farewell): void {
-    const {inode, buffer} = tracked;
+    const {buffer} = tracked;
     if (buffer === undefined) return;
     tracked.buffer = undefined;
     tracked.listed = false;
@@ -401,13 +412,13 @@ export class KnownBuffers {
     tracked.kernelRefs = undefined;
     tracked.nameAsked = false;
     this.bufferCount--;
-    this.changed.set(inode, undefined);
+    this.noteChange(tracked);
     this.asked.delete(tracked);
     if (tracked.isUnheld) this.unheld.delete(tracked);
     tracked.isUnheld = false;
     this.setNameless(tracked, false);
     this.noteCount(tracked);
-    for (const holding of tracked.holdings) {
+    for (const holding of holdersOf(tracked)) {
       addSize(holding.process, buffer.sizeBytes, -1);
       addSize(holding.process, undefined, 1);
       noteHolding(holding);
@@ -476,8 +487,17 @@ export class KnownBuffers {
 
   /** All buffers, by inode; what is as it was shown last is the same object. */
   snapshot(): ReadonlyMap<bigint, DmaBuf> {
-    this.shown = this.shown.with(this.changed);
-    this.changed.clear();
+    const {changed} = this;
+    this.changed = [];
+    this.shown = this.shown.with((set) => {
+      for (const tracked of changed) {
+        tracked.isChanged = false;
+        const {buffer} = tracked;
+        if (buffer === tracked.shown) continue;
+        tracked.shown = buffer;
+        set(tracked.inode, buffer);
+      }
+    });
     return this.shown;
   }
 }

@@ -16,7 +16,7 @@ import {
 import {ProcessWatch} from './process_watch.js';
 import type {CollectorSession} from './session.js';
 import {ThreadTables} from './thread_tables.js';
-import type {TrackedBuffer} from './tracked_buffer.js';
+import {holdersOf, type TrackedBuffer} from './tracked_buffer.js';
 import type {TrackedProcess} from './tracked_process.js';
 import {Work} from './work.js';
 
@@ -229,7 +229,7 @@ export class Sampler {
     let changed = false;
     for (const tracked of this.state.buffers.unlikeSettled()) {
       changed = true;
-      for (const {process} of tracked.holdings) suspects.add(process.pid);
+      for (const {process} of holdersOf(tracked)) suspects.add(process.pid);
     }
     if (!changed) return;
     for (const {pid, changedNs} of this.state.processes.values()) {
@@ -277,8 +277,8 @@ export class Sampler {
   /** pids that hold a buffer whose references do not add up. */
   private unexplainedHolders(): Set<number> {
     const pids = new Set<number>();
-    for (const {holdings} of this.state.buffers.unsettled()) {
-      for (const {process} of holdings) pids.add(process.pid);
+    for (const tracked of this.state.buffers.unsettled()) {
+      for (const {process} of holdersOf(tracked)) pids.add(process.pid);
     }
     return pids;
   }
@@ -312,8 +312,8 @@ export class Sampler {
     buffers: Iterable<TrackedBuffer>,
   ): TrackedProcess[] {
     const holders = new Set<TrackedProcess>();
-    for (const {holdings} of buffers) {
-      for (const {process} of holdings) {
+    for (const tracked of buffers) {
+      for (const {process} of holdersOf(tracked)) {
         if (!work.mapped.has(process.pid)) holders.add(process);
       }
     }
@@ -369,9 +369,9 @@ export class Sampler {
 /** A buffer whose fd was closed may still be mapped. */
 function lostAnFd({closed}: TrackedProcess): boolean {
   return closed.some(
-    ({tracked, place}) =>
+    ({tracked, isHeld}) =>
       // Nothing maps what the kernel has released.
-      place < 0 && tracked.buffer !== undefined,
+      !isHeld && tracked.buffer !== undefined,
   );
 }
 

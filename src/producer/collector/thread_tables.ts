@@ -2,7 +2,7 @@
 import type {BufferQuestions} from './buffer_questions.js';
 import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
-import {FdPathReader, type FdLine} from './fd_path_reader.js';
+import {FdPathReader, type FdTableLines} from './fd_path_reader.js';
 import {parsePathStats} from './sections.js';
 import type {Answer} from './session.js';
 import {
@@ -120,7 +120,7 @@ export class ThreadTables {
     const answers = await work.inParts('tablefds', threads);
     if (answers.some(({damage}) => damage !== undefined)) return;
     const tables = this.readLines(work, answers);
-    await this.questions.askWhatIsNew(work, [...tables.values()].flat());
+    await this.questions.askWhatIsNew(work, tables.values());
     const looks = new Set<string>();
     for (const thread of threads) {
       const [pid, tid] = thread.split('/');
@@ -128,7 +128,7 @@ export class ThreadTables {
       if (tracked === undefined) continue;
       const table = `task/${tid ?? ''}/fd`;
       const fds = this.state.dmaBufsOf(
-        tables.get(`${tracked.pid}/${table}`) ?? [],
+        tables.get(`${tracked.pid}/${table}`)?.lines ?? [],
       );
       const size = candidates?.get(thread);
       const content = contentOf(fds);
@@ -146,14 +146,12 @@ export class ThreadTables {
   private readLines(
     work: Work,
     answers: readonly Answer[],
-  ): Map<string, readonly FdLine[]> {
-    const read = new Map<string, readonly FdLine[]>();
+  ): Map<string, FdTableLines> {
+    const read = new Map<string, FdTableLines>();
     for (const {body} of answers) {
       const {tables, malformed} = new FdPathReader().read(body);
       work.malformed(malformed, 'tablefds');
-      for (const {pid, table, lines} of tables) {
-        read.set(`${pid}/${table}`, lines);
-      }
+      for (const each of tables) read.set(`${each.pid}/${each.table}`, each);
     }
     return read;
   }
@@ -166,7 +164,7 @@ export class ThreadTables {
 
 function mainTable({tables}: TrackedProcess): FdTable {
   const fds = tables.get(MAIN_TABLE)?.fds ?? [];
-  return new Map([...fds].map(([fd, {tracked}]) => [fd, tracked.inode]));
+  return new Map([...fds].map(([fd, {key}]) => [fd, key]));
 }
 
 /** A table's dma-bufs as a text, the same for equal tables. */

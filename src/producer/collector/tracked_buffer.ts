@@ -5,6 +5,7 @@ import type {
   Holding,
   RawText,
 } from '../../core/model/index.js';
+import type {InodeKey} from './inode_key.js';
 import type {TrackedProcess} from './tracked_process.js';
 
 /** What a source tells of a buffer; undefined where it does not. */
@@ -27,8 +28,8 @@ export interface TrackedBuffer {
   /** fds and mappings in all processes. */
   fds: number;
   maps: number;
-  /** Of the processes that hold it, in no order. */
-  readonly holdings: TrackedHolding[];
+  /** The first of the processes' holdings, linked in no order. */
+  first: TrackedHolding | undefined;
   /** Number of the last list that had it, and what that told. */
   list: number;
   listFacts: BufferFacts | undefined;
@@ -41,10 +42,13 @@ export interface TrackedBuffer {
   /** References by processes when fileCount was read. */
   refsAtCount: number;
   /** fileCount − refsAtCount: held by nobody that can be seen. */
-  kernelRefs: bigint | undefined;
+  kernelRefs: number | undefined;
   /** fdinfo was asked for the name that the list leaves in doubt. */
   nameAsked: boolean;
+  /** As it was shown last. */
+  shown: DmaBuf | undefined;
   /** In the sets of that name, see KnownBuffers. */
+  isChanged: boolean;
   isTouched: boolean;
   isUnheld: boolean;
   isNameless: boolean;
@@ -54,13 +58,16 @@ export interface TrackedBuffer {
 /** How one process holds one buffer. */
 export interface TrackedHolding {
   readonly process: TrackedProcess;
+  readonly key: InodeKey;
   tracked: TrackedBuffer;
   fds: number;
   maps: number;
   /** Sum of the mappings' lengths. */
   mappedBytes: bigint;
-  /** Place in the buffer's holdings; -1: without references, in none. */
-  place: number;
+  /** It has references, and its place among the buffer's holdings. */
+  isHeld: boolean;
+  next: TrackedHolding | undefined;
+  previous: TrackedHolding | undefined;
   /** As it was shown last. */
   shown: Holding | undefined;
   /** It may not be as it was shown. */
@@ -74,7 +81,7 @@ export function newTracked(inode: bigint): TrackedBuffer {
     buffer: undefined,
     fds: 0,
     maps: 0,
-    holdings: [],
+    first: undefined,
     list: -1,
     listFacts: undefined,
     listPlace: -1,
@@ -83,6 +90,8 @@ export function newTracked(inode: bigint): TrackedBuffer {
     refsAtCount: 0,
     kernelRefs: undefined,
     nameAsked: false,
+    shown: undefined,
+    isChanged: false,
     isTouched: false,
     isUnheld: false,
     isNameless: false,
@@ -96,27 +105,36 @@ export function refsOf({fds, maps}: TrackedBuffer): number {
 }
 
 /** fileCount minus what processes explain; undefined when not known. */
-export function unexplainedRefs(tracked: TrackedBuffer): bigint | undefined {
+export function unexplainedRefs(tracked: TrackedBuffer): number | undefined {
   const count = tracked.buffer?.fileCount;
-  return count === undefined ? undefined : count - BigInt(refsOf(tracked));
+  return count === undefined ? undefined : Number(count) - refsOf(tracked);
+}
+
+/** The holdings of the processes that hold a buffer. */
+export function* holdersOf({
+  first,
+}: TrackedBuffer): Generator<TrackedHolding, undefined> {
+  for (let each = first; each !== undefined; each = each.next) yield each;
 }
 
 /** A process holds the buffer from now on. */
 export function addHolding(holding: TrackedHolding): void {
-  const {holdings} = holding.tracked;
-  holding.place = holdings.length;
-  holdings.push(holding);
+  const {tracked} = holding;
+  const {first} = tracked;
+  holding.isHeld = true;
+  holding.next = first;
+  if (first !== undefined) first.previous = holding;
+  tracked.first = holding;
 }
 
 /** A process does not hold the buffer any more. */
 export function removeHolding(holding: TrackedHolding): void {
-  const {holdings} = holding.tracked;
-  const last = holdings.pop();
-  if (last !== undefined && last !== holding) {
-    last.place = holding.place;
-    holdings[holding.place] = last;
-  }
-  holding.place = -1;
+  const {tracked, next, previous} = holding;
+  if (previous === undefined) tracked.first = next;
+  else previous.next = next;
+  if (next !== undefined) next.previous = previous;
+  holding.next = holding.previous = undefined;
+  holding.isHeld = false;
 }
 
 /** Notes that a holding may not be as it was shown. */

@@ -6,6 +6,7 @@ import {
   type ProcessHoldings,
   type ReadState,
 } from '../../core/model/index.js';
+import type {InodeKey} from './inode_key.js';
 import type {TrackedHolding} from './tracked_buffer.js';
 
 /** A process's mappings of one buffer. */
@@ -15,7 +16,7 @@ export interface MapRefs {
 }
 
 /** fd → inode, of one descriptor table. */
-export type FdTable = ReadonlyMap<number, bigint>;
+export type FdTable = ReadonlyMap<number, InodeKey>;
 
 /** One descriptor table of a process. */
 export interface TrackedTable {
@@ -30,7 +31,7 @@ export interface TrackedTable {
 /** A descriptor of a dma-buf. */
 export interface FdRef {
   readonly fd: number;
-  readonly inode: bigint;
+  readonly inode: InodeKey;
 }
 
 /** The table shared by the process's threads; others are `task/TID/fd`. */
@@ -53,7 +54,7 @@ export interface TrackedProcess {
   /** When its descriptors were last seen to change, BOOTTIME ns. */
   changedNs: bigint | undefined;
   /** By inode; some may have lost their references since they were shown. */
-  readonly holds: Map<bigint, TrackedHolding>;
+  readonly holds: Map<InodeKey, TrackedHolding>;
   /** Of which the last descriptor was closed since this was cleared. */
   closed: TrackedHolding[];
   /** Sizes of the distinct buffers held, as far as known, bytes. */

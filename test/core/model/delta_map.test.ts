@@ -33,9 +33,20 @@ function build(
       if (value === undefined) next.delete(key);
       else next.set(key, value);
     }
-    states.push({delta: delta.with(changes), plain: next});
+    states.push({delta: delta.with(setAll(changes)), plain: next});
   }
   return states;
+}
+
+/** Sets what a map has. */
+function setAll<K, V>(
+  changes: ReadonlyMap<K, V>,
+): (set: (key: K, value: V) => void) => void {
+  return (set) => {
+    changes.forEach((value, key) => {
+      set(key, value);
+    });
+  };
 }
 
 function fail(): never {
@@ -69,9 +80,11 @@ describe('DeltaMap', () => {
   });
 
   it('can be the origin of several others', () => {
-    const one = DeltaMap.empty<number, Value>().with(new Map([[1, {n: 1}]]));
-    const two = one.with(new Map([[2, {n: 2}]]));
-    const other = one.with(new Map([[1, undefined]]));
+    const one = DeltaMap.empty<number, Value>().with(
+      setAll(new Map([[1, {n: 1}]])),
+    );
+    const two = one.with(setAll(new Map([[2, {n: 2}]])));
+    const other = one.with(setAll(new Map([[1, undefined]])));
     expect(sorted(one)).toEqual([[1, {n: 1}]]);
     expect(sorted(two)).toEqual([
       [1, {n: 1}],
@@ -83,17 +96,47 @@ describe('DeltaMap', () => {
   });
 
   it('is read however many were made from it', () => {
-    const first = DeltaMap.empty<number, Value>().with(new Map([[1, {n: 1}]]));
+    const first = DeltaMap.empty<number, Value>().with(
+      setAll(new Map([[1, {n: 1}]])),
+    );
     let last = first;
-    for (let n = 0; n < 50_000; n++) last = last.with(new Map([[2, {n}]]));
+    for (let n = 0; n < 50_000; n++)
+      last = last.with(setAll(new Map([[2, {n}]])));
     expect(first.get(2)).toBeUndefined();
     expect(first.get(1)).toEqual({n: 1});
     expect([...changedKeys(first, last)]).toEqual([2]);
   });
 
+  it('stays what it was when it was read before another was made', () => {
+    const one = DeltaMap.empty<number, Value>().with(
+      setAll(new Map([[1, {n: 1}]])),
+    );
+    expect(sorted(one)).toEqual([[1, {n: 1}]]);
+    one.with(setAll(new Map([[1, undefined]])));
+    expect(sorted(one)).toEqual([[1, {n: 1}]]);
+    expect(one.get(1)).toEqual({n: 1});
+  });
+
+  it('keeps what was there first of a key that is set twice', () => {
+    const one = DeltaMap.empty<number, Value>().with((set) => {
+      set(1, {n: 1});
+    });
+    const two = one.with((set) => {
+      set(1, undefined);
+      set(1, {n: 2});
+      set(3, {n: 3});
+      set(3, undefined);
+    });
+    expect(sorted(one)).toEqual([[1, {n: 1}]]);
+    expect(sorted(two)).toEqual([[1, {n: 2}]]);
+    expect([...changedKeys(one, two)]).toEqual([1]);
+  });
+
   it('is itself again when nothing changes', () => {
-    const map = DeltaMap.empty<number, Value>().with(new Map([[1, {n: 1}]]));
-    expect(map.with(new Map())).toBe(map);
+    const map = DeltaMap.empty<number, Value>().with(
+      setAll(new Map([[1, {n: 1}]])),
+    );
+    expect(map.with(setAll(new Map()))).toBe(map);
   });
 });
 

@@ -18,7 +18,10 @@ describe('a name that the list leaves in doubt', () => {
     state.applyList(listed(bare));
     state.buffers.learn({inode: INODE, name: {raw: '<none>', doubtful: false}});
     state.applyList(listed(bare));
-    expect(state.buffers.buffer(INODE)?.name).toEqual({raw: '<none>', doubtful: false});
+    expect(state.buffers.buffer(INODE)?.name).toEqual({
+      raw: '<none>',
+      doubtful: false,
+    });
   });
 
   it('is new when fdinfo told another one in between', () => {

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {
   FdPathReader,
-  type FdLine,
   type FdTableLines,
 } from '../../../src/producer/collector/fd_path_reader.js';
 import {parseFdPaths} from '../../../src/producer/collector/sections.js';
+import type {FdRef} from '../../../src/producer/collector/tracked_process.js';
 
 /** `PID/TABLE FD=INODE ...` */
 function shown({pid, table, lines}: FdTableLines): string {
@@ -14,7 +14,7 @@ function shown({pid, table, lines}: FdTableLines): string {
   return `${pid}/${table} ${fds.join(' ')}`;
 }
 
-function numbers(lines: readonly FdLine[] | undefined): number[] | undefined {
+function numbers(lines: readonly FdRef[] | undefined): number[] | undefined {
   return lines?.map(({fd}) => fd);
 }
 
@@ -29,9 +29,7 @@ describe('FdPathReader', () => {
       '6/task/7/fd 3=19',
       '6/task/70/fd 4=20',
     ]);
-    expect(tables[1]?.lines).toMatchObject([
-      {inode: 19n, pid: 6, rest: 'task/7/fd/3', fd: 3},
-    ]);
+    expect(tables[1]?.lines).toMatchObject([{inode: 19, fd: 3}]);
     expect(malformed).toBe(0);
   });
 
@@ -128,8 +126,8 @@ describe('FdPathReader', () => {
         fc.array(fc.oneof(answer(true), answer(false)), {maxLength: 5}),
         (bodies) => {
           const reader = new FdPathReader();
-          const held = new Map<string, Map<number, bigint>>();
-          const last = new Map<string, readonly FdLine[]>();
+          const held = new Map<string, ReadonlyMap<number, unknown>>();
+          const last = new Map<string, readonly FdRef[]>();
           for (const body of bodies) {
             const expected = parseFdPaths(body);
             const {tables, malformed} = reader.read(body);
@@ -140,7 +138,11 @@ describe('FdPathReader', () => {
               expect(keys).not.toContain(key);
               keys.add(key);
               expect(
-                lines.map(({inode, rest}) => ({inode, pid, rest})),
+                lines.map(({inode, fd}) => ({
+                  inode: BigInt(inode),
+                  pid,
+                  rest: `${table}/${fd}`,
+                })),
               ).toEqual(
                 expected.items.filter(
                   (item) =>
@@ -151,7 +153,7 @@ describe('FdPathReader', () => {
               const whole = new Map(lines.map(({fd, inode}) => [fd, inode]));
               if (change !== undefined) {
                 expect(change.since).toBe(last.get(key));
-                const fds = held.get(key) ?? new Map<number, bigint>();
+                const fds = new Map(held.get(key) ?? []);
                 for (const {fd} of change.removed) fds.delete(fd);
                 for (const {fd, inode} of change.added) fds.set(fd, inode);
                 const byFd = [...fds].sort(([a], [b]) => a - b);
