@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {BufinfoFence} from '../formats/bufinfo.js';
 import type {RawText} from '../model/text.js';
-import type {FileIdentity} from './open_file.js';
+import type {FileKind} from './open_file.js';
 import {OpenFile} from './open_file.js';
 import type {KernelProfile} from './profile.js';
 import {dmaBufPath} from './profile.js';
@@ -26,31 +26,40 @@ export interface DeviceAttachment {
 /** A fence in a buffer's reservation object; it signals one day. */
 export type Fence = Omit<BufinfoFence, 'signalled'> & {signalled: boolean};
 
-/** What bufinfo printed for a buffer, and the state it printed it of. */
-export interface RenderedBuffer {
-  readonly refCount: number;
-  readonly name: RawText | undefined;
-  readonly text: RawText;
-}
-
 export interface DmaBufOptions {
-  readonly profile: KernelProfile;
+  readonly inode: bigint;
+  readonly kind: FileKind;
+  /** f_flags. */
+  readonly statusFlags: number;
   /** Unique over the kernel's life, unlike the inode before 5.18. */
   readonly serial: number;
   readonly exporter: RawText;
   readonly sizeBytes: number;
   readonly mapping: MapBehaviour;
+  readonly owner: DmaBufOwner;
+  readonly changes: ChangeCounter;
+  /** Undefined for all but GEM's. */
+  readonly backing: DmaBufBacking | undefined;
+}
+
+/** Other than before when something the list of buffers tells is. */
+export interface ChangeCounter {
+  count: number;
+}
+
+/** What some drivers have behind a buffer. */
+export interface DmaBufBacking {
   /** Bytes; where mapping is `fake-offset`. */
   readonly fakeOffset: number;
   /** The shmem file; where mapping is `backing-file`. */
-  readonly backingFile: OpenFile | undefined;
-  readonly owner: DmaBufOwner;
-  /** The exporter's own, run last. */
+  readonly file: OpenFile | undefined;
+  /** The exporter's own, run last when the buffer is released. */
   readonly onRelease: (() => void) | undefined;
 }
 
 /** Whom a buffer tells that its last reference went. */
 export interface DmaBufOwner {
+  readonly profile: KernelProfile;
   released(buffer: DmaBuf): void;
 }
 
@@ -59,25 +68,52 @@ const NO_FENCES: readonly Fence[] = [];
 
 /** One buffer: `struct dma_buf` and its file. */
 export class DmaBuf extends OpenFile {
-  /** Undefined until DMA_BUF_SET_NAME; may be empty afterwards. */
-  name: RawText | undefined = undefined;
+  readonly serial: number;
+  readonly exporter: RawText;
+  readonly sizeBytes: number;
+  readonly mapping: MapBehaviour;
+  /** Processes that hold it by a descriptor or a mapping. */
+  holders = 0;
+  private readonly owner: DmaBufOwner;
+  private readonly changes: ChangeCounter;
+  private readonly backing: DmaBufBacking | undefined;
+  private knownName: RawText | undefined = undefined;
+  private knownPath: RawText | undefined = undefined;
   /** Made for the few buffers that ever have one. */
   private attached: Set<DeviceAttachment> | undefined = undefined;
   private fencesOf: Fence[] | undefined = undefined;
-  /** Somebody waits in ww_mutex for long: bufinfo of 5.3 skips the buffer. */
-  locked = false;
-  /** Processes that hold it by a descriptor or a mapping. */
-  holders = 0;
-  /** Kept for the next reading of bufinfo. */
-  rendered: RenderedBuffer | undefined = undefined;
-  private knownPath: {name: RawText | undefined; path: RawText} | undefined =
-    undefined;
+  private isLocked = false;
 
-  constructor(
-    identity: FileIdentity,
-    private readonly options: DmaBufOptions,
-  ) {
-    super(identity);
+  constructor(options: DmaBufOptions) {
+    super(options.inode, options.kind, options.statusFlags);
+    this.serial = options.serial;
+    this.exporter = options.exporter;
+    this.sizeBytes = options.sizeBytes;
+    this.mapping = options.mapping;
+    this.owner = options.owner;
+    this.changes = options.changes;
+    this.backing = options.backing;
+  }
+
+  /** Undefined until DMA_BUF_SET_NAME; may be empty afterwards. */
+  get name(): RawText | undefined {
+    return this.knownName;
+  }
+
+  set name(name: RawText | undefined) {
+    this.knownName = name;
+    this.knownPath = undefined;
+    this.changes.count++;
+  }
+
+  /** Somebody waits in ww_mutex for long: bufinfo of 5.3 skips the buffer. */
+  get locked(): boolean {
+    return this.isLocked;
+  }
+
+  set locked(locked: boolean) {
+    this.isLocked = locked;
+    this.changes.count++;
   }
 
   /** Attached devices in the order they attached. */
@@ -89,67 +125,35 @@ export class DmaBuf extends OpenFile {
     return this.fencesOf ?? NO_FENCES;
   }
 
-  /** Has neither attachments nor fences, and can be locked. */
-  get isPlain(): boolean {
-    const {attached, fencesOf, locked} = this;
-    return (
-      !locked &&
-      fencesOf === undefined &&
-      (attached === undefined || attached.size === 0)
-    );
-  }
-
   attach(attachment: DeviceAttachment): void {
     this.attached ??= new Set();
     this.attached.add(attachment);
+    this.changes.count++;
   }
 
   /** @returns false when it is not attached */
   detach(attachment: DeviceAttachment): boolean {
+    this.changes.count++;
     return this.attached?.delete(attachment) ?? false;
   }
 
   addFence(fence: Fence): void {
     this.fencesOf ??= [];
     this.fencesOf.push(fence);
-  }
-
-  get serial(): number {
-    return this.options.serial;
-  }
-
-  get inode(): bigint {
-    return this.identity.inode;
-  }
-
-  get exporter(): RawText {
-    return this.options.exporter;
-  }
-
-  get mapping(): MapBehaviour {
-    return this.options.mapping;
+    this.changes.count++;
   }
 
   get fakeOffset(): number {
-    return this.options.fakeOffset;
+    return this.backing?.fakeOffset ?? 0;
   }
 
   get backingFile(): OpenFile | undefined {
-    return this.options.backingFile;
-  }
-
-  override get sizeBytes(): number {
-    return this.options.sizeBytes;
+    return this.backing?.file;
   }
 
   override get path(): RawText {
-    const {name, knownPath} = this;
-    if (knownPath !== undefined && knownPath.name === name) {
-      return knownPath.path;
-    }
-    const path = dmaBufPath(this.options.profile, name);
-    this.knownPath = {name, path};
-    return path;
+    this.knownPath ??= dmaBufPath(this.owner.profile, this.knownName);
+    return this.knownPath;
   }
 
   /** Its fdinfo lines are rendered from its fields: see procfs. */
@@ -157,8 +161,12 @@ export class DmaBuf extends OpenFile {
     return '';
   }
 
+  protected override refsChanged(): void {
+    this.changes.count++;
+  }
+
   protected override released(): void {
-    this.options.owner.released(this);
-    this.options.onRelease?.();
+    this.owner.released(this);
+    this.backing?.onRelease?.();
   }
 }

@@ -2,7 +2,9 @@
 import type {RawText} from '../model/text.js';
 import {PAGE_SIZE, pageAlign} from './address_space.js';
 import type {
+  ChangeCounter,
   DeviceAttachment,
+  DmaBufBacking,
   DmaBufOwner,
   Fence,
   MapBehaviour,
@@ -11,7 +13,7 @@ import {DmaBuf} from './dma_buf.js';
 import type {InodeAllocator} from './inode_allocator.js';
 import {OwnInodeCounter} from './inode_allocator.js';
 import {KernelError} from './kernel_error.js';
-import type {DeviceNumber, OpenFile} from './open_file.js';
+import type {FileKind} from './open_file.js';
 import {O_ACCMODE, O_NONBLOCK} from './open_file.js';
 import type {KernelProfile} from './profile.js';
 
@@ -31,10 +33,17 @@ export interface ExportRequest {
   readonly flags: number;
   /** CPU that the exporting task runs on. */
   readonly cpu: number;
-  readonly fakeOffset?: number;
-  readonly backingFile?: OpenFile;
-  readonly onRelease?: () => void;
+  readonly backing?: DmaBufBacking;
 }
+
+/** Buffers that were exported one after the other, as far as they live. */
+export interface BufferBlock {
+  /** Oldest first. */
+  readonly buffers: DmaBuf[];
+  readonly changes: ChangeCounter;
+}
+
+const BLOCK_BUFFERS = 32;
 
 /** drivers/dma-buf/dma-buf.c: all buffers that there are. */
 export class DmaBufSubsystem implements DmaBufOwner {
@@ -42,19 +51,25 @@ export class DmaBufSubsystem implements DmaBufOwner {
   private readonly live = new Map<number, DmaBuf>();
   /** The newest live buffer of each inode number where they are not unique. */
   private readonly byInode: Map<number, DmaBuf> | undefined;
+  /** The same by blocks of their serials. */
+  private readonly blocks = new Map<number, BufferBlock>();
   private readonly inodes: InodeAllocator;
-  private readonly device: DeviceNumber;
+  private readonly kind: FileKind;
   private exported = 0;
   private bytes = 0;
 
   constructor(
-    private readonly profile: KernelProfile,
+    readonly profile: KernelProfile,
     sharedInodes: InodeAllocator,
   ) {
     this.inodes =
       profile.inodes === 'own' ? new OwnInodeCounter() : sharedInodes;
     this.byInode = profile.inodes === 'own' ? undefined : new Map();
-    this.device = {major: 0, minor: profile.minors.dmabuf};
+    this.kind = {
+      device: {major: 0, minor: profile.minors.dmabuf},
+      mode: ANON_INODE_MODE,
+      mountId: profile.mountIds.dmabuf,
+    };
   }
 
   /** Live buffers. */
@@ -70,6 +85,11 @@ export class DmaBufSubsystem implements DmaBufOwner {
   /** Live buffers, oldest first. */
   oldestFirst(): IterableIterator<DmaBuf> {
     return this.live.values();
+  }
+
+  /** Live buffers in blocks, oldest first. */
+  inBlocks(): Iterable<BufferBlock> {
+    return this.blocks.values();
   }
 
   /** Live buffers in bufinfo's order: newest first. */
@@ -98,26 +118,22 @@ export class DmaBufSubsystem implements DmaBufOwner {
       throw new KernelError('EEXIST', `inode ${inode} is in use in sysfs`);
     }
     const flags = request.flags & (O_ACCMODE | O_NONBLOCK);
-    const buffer = new DmaBuf(
-      {
-        inode,
-        device: this.device,
-        mode: ANON_INODE_MODE,
-        mountId: this.profile.mountIds.dmabuf,
-        statusFlags: flags,
-      },
-      {
-        profile: this.profile,
-        serial: this.exported++,
-        exporter: request.exporter,
-        sizeBytes,
-        mapping: request.mapping,
-        fakeOffset: request.fakeOffset ?? 0,
-        backingFile: request.backingFile,
-        owner: this,
-        onRelease: request.onRelease,
-      },
-    );
+    const serial = this.exported++;
+    const block = this.blockOf(serial);
+    const buffer = new DmaBuf({
+      inode,
+      kind: this.kind,
+      statusFlags: flags,
+      serial,
+      exporter: request.exporter,
+      sizeBytes,
+      mapping: request.mapping,
+      owner: this,
+      changes: block.changes,
+      backing: request.backing,
+    });
+    block.buffers.push(buffer);
+    block.changes.count++;
     this.live.set(this.keyOf(buffer), buffer);
     this.byInode?.set(Number(inode), buffer);
     this.bytes += sizeBytes;
@@ -128,8 +144,22 @@ export class DmaBufSubsystem implements DmaBufOwner {
     const {byInode} = this;
     const inode = Number(buffer.inode);
     this.live.delete(this.keyOf(buffer));
+    const {buffers, changes} = this.blockOf(buffer.serial);
+    buffers.splice(buffers.indexOf(buffer), 1);
+    changes.count++;
+    if (buffers.length === 0) this.blocks.delete(blockNumber(buffer.serial));
     if (byInode?.get(inode) === buffer) byInode.delete(inode);
     this.bytes -= buffer.sizeBytes;
+  }
+
+  private blockOf(serial: number): BufferBlock {
+    const number = blockNumber(serial);
+    let block = this.blocks.get(number);
+    if (block === undefined) {
+      block = {buffers: [], changes: {count: 0}};
+      this.blocks.set(number, block);
+    }
+    return block;
   }
 
   private keyOf({inode, serial}: DmaBuf): number {
@@ -138,7 +168,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
 
   /** f_mode, as bufinfo prints it. */
   fileMode(buffer: DmaBuf): number {
-    const access = (buffer.identity.statusFlags + 1) & O_ACCMODE;
+    const access = (buffer.statusFlags + 1) & O_ACCMODE;
     return (this.profile.fileModeBits | access) >>> 0;
   }
 
@@ -189,7 +219,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
     offset: number,
     writable: boolean,
   ): void {
-    if (writable && (buffer.identity.statusFlags & O_ACCMODE) === 0) {
+    if (writable && (buffer.statusFlags & O_ACCMODE) === 0) {
       throw new KernelError('EACCES', 'the buffer was exported read-only');
     }
     if (buffer.mapping === 'refused') {
@@ -205,6 +235,10 @@ export class DmaBufSubsystem implements DmaBufOwner {
       );
     }
   }
+}
+
+function blockNumber(serial: number): number {
+  return Math.floor(serial / BLOCK_BUFFERS);
 }
 
 function checkedSize(sizeBytes: number): number {

@@ -65,14 +65,16 @@ export class DrmDevice {
       exporter: 'drm',
       sizeBytes: object.sizeBytes,
       mapping: shmemMapped ? 'backing-file' : 'fake-offset',
-      fakeOffset: object.fakeOffset,
-      backingFile: object.shmem,
       flags,
       cpu,
-      onRelease: () => {
-        this.objectOfBuffer.delete(buffer);
-        object.exported = false;
-        this.freeIfUnused(object);
+      backing: {
+        fakeOffset: object.fakeOffset,
+        file: object.shmem,
+        onRelease: () => {
+          this.objectOfBuffer.delete(buffer);
+          object.exported = false;
+          this.freeIfUnused(object);
+        },
       },
     });
     object.exported = true;

@@ -29,13 +29,17 @@ export interface FileStat {
   readonly dev: DeviceNumber;
 }
 
-/** What stat() and fdinfo tell of a file whatever its kind. */
-export interface FileIdentity {
-  readonly inode: bigint;
+/** What stat() and fdinfo tell alike of all files of a file system. */
+export interface FileKind {
   readonly device: DeviceNumber;
   /** st_mode, type bits included; a dma-buf has none. */
   readonly mode: number;
   readonly mountId: number;
+}
+
+/** What they tell of a file whatever its kind. */
+export interface FileIdentity extends FileKind {
+  readonly inode: bigint;
   /** f_flags: access mode and O_NONBLOCK; O_CLOEXEC belongs to the fd. */
   readonly statusFlags: number;
 }
@@ -60,7 +64,15 @@ export abstract class OpenFile {
   /** Read and write position. */
   position = 0;
 
-  constructor(readonly identity: FileIdentity) {}
+  /**
+   * @param statusFlags f_flags: access mode and O_NONBLOCK; O_CLOEXEC belongs
+   *   to the fd
+   */
+  constructor(
+    readonly inode: bigint,
+    readonly kind: FileKind,
+    readonly statusFlags: number,
+  ) {}
 
   /** What readlink of /proc/PID/fd/N gives. */
   abstract get path(): RawText;
@@ -69,6 +81,8 @@ export abstract class OpenFile {
   abstract get fdinfoTail(): RawText;
   /** Runs when the last reference went. */
   protected abstract released(): void;
+  /** Runs after each reference that came or went. */
+  protected refsChanged(): void {}
 
   /** All references: file_count(). */
   get refCount(): number {
@@ -78,11 +92,11 @@ export abstract class OpenFile {
   /** What stat() tells: it stays the same for the file's whole life. */
   get stat(): FileStat {
     this.knownStat ??= {
-      ino: this.identity.inode,
+      ino: this.inode,
       size: BigInt(this.sizeBytes),
       blocks: BigInt(Math.ceil(this.sizeBytes / 512)),
-      mode: this.identity.mode,
-      dev: this.identity.device,
+      mode: this.kind.mode,
+      dev: this.kind.device,
     };
     return this.knownStat;
   }
@@ -129,6 +143,7 @@ export abstract class OpenFile {
         this.kernelRefs += change;
         break;
     }
+    this.refsChanged();
   }
 }
 
@@ -141,7 +156,7 @@ export class PlainFile extends OpenFile {
     readonly sizeBytes = 0,
     readonly fdinfoTail: RawText = '',
   ) {
-    super(identity);
+    super(identity.inode, identity, identity.statusFlags);
   }
 
   protected override released(): void {}

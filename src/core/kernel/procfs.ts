@@ -243,11 +243,11 @@ function renderEntry(
   profile: KernelProfile,
   {file: target, closeOnExec}: FdEntry,
 ): RawText {
-  const {inode, mountId, statusFlags} = target.identity;
+  const {inode, kind, statusFlags} = target;
   const text = renderFdinfo({
     pos: target.position,
     flags: statusFlags | (closeOnExec ? O_CLOEXEC : 0),
-    mntId: mountId,
+    mntId: kind.mountId,
     inode: profile.fdinfoIno ? inode : undefined,
     dmaBuf:
       target instanceof DmaBuf

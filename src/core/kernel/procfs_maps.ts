@@ -90,7 +90,7 @@ export function mapFilesDirectory(
 
 function mapsEntry(vma: Vma): MapsEntry {
   const {read, write, execute} = vma.protection;
-  const identity = vma.file?.identity;
+  const device = vma.file?.kind.device;
   return {
     start: BigInt(vma.start),
     end: BigInt(vma.end),
@@ -100,9 +100,9 @@ function mapsEntry(vma: Vma): MapsEntry {
       (execute ? 'x' : '-') +
       (vma.shared ? 's' : 'p'),
     offset: BigInt(vma.offset),
-    devMajor: identity?.device.major ?? 0,
-    devMinor: identity?.device.minor ?? 0,
-    inode: identity?.inode ?? 0n,
+    devMajor: device?.major ?? 0,
+    devMinor: device?.minor ?? 0,
+    inode: vma.file?.inode ?? 0n,
     // show_map_vma() of fs/proc/task_mmu.c escapes the newline alone.
     path: vma.file?.path.replaceAll('\n', '\\012') ?? vma.label,
   };

@@ -10,6 +10,7 @@ import {
 import {renderSysfsExporter, renderSysfsSize} from '../formats/sysfs_stats.js';
 import type {RawText} from '../model/text.js';
 import type {DmaBuf} from './dma_buf.js';
+import type {BufferBlock} from './dma_buf_subsystem.js';
 import {KernelError} from './kernel_error.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
 import type {DirectoryNode} from './vfs_node.js';
@@ -83,24 +84,34 @@ function bufferDirectory(buffer: DmaBuf): DirectoryNode {
   );
 }
 
+/** What was printed of a block of buffers. */
+interface PrintedBlock {
+  readonly changes: number;
+  readonly text: RawText;
+  /** Of those that were not skipped. */
+  readonly count: number;
+  readonly bytes: number;
+}
+
 /**
- * bufinfo, newest buffer first. Most buffers are as they were at the last
- * reading: their text is kept.
+ * bufinfo, newest buffer first. Most blocks of buffers are as they were at the
+ * last reading: their text is kept.
  */
 class BufinfoRenderer {
+  private readonly printed = new WeakMap<BufferBlock, PrintedBlock>();
+
   constructor(private readonly kernel: SimulatedKernel) {}
 
   render(): RawText {
     const {bufinfo: dialect} = this.kernel.profile;
-    const {dmaBufs} = this.kernel;
     const texts: RawText[] = [];
     let count = 0;
     let bytes = 0;
-    for (const buffer of dmaBufs.oldestFirst()) {
-      texts.push(this.textOf(buffer));
-      if (buffer.locked && dialect.lockErrors) continue;
-      count++;
-      bytes += buffer.sizeBytes;
+    for (const block of this.kernel.dmaBufs.inBlocks()) {
+      const printed = this.print(block);
+      texts.push(printed.text);
+      count += printed.count;
+      bytes += printed.bytes;
     }
     texts.push(renderBufinfoHeader(dialect));
     texts.reverse();
@@ -108,17 +119,28 @@ class BufinfoRenderer {
     return texts.join('');
   }
 
-  private textOf(buffer: DmaBuf): RawText {
-    // Devices and fences come and go unseen: not kept.
-    const {refCount, name, isPlain, rendered: known} = buffer;
-    if (isPlain && known?.refCount === refCount && known.name === name) {
-      return known.text;
-    }
+  private print(block: BufferBlock): PrintedBlock {
+    const known = this.printed.get(block);
+    const changes = block.changes.count;
+    if (known?.changes === changes) return known;
     const {bufinfo: dialect} = this.kernel.profile;
-    const object = bufinfoObject(this.kernel, buffer);
-    const text = renderBufinfoObject(object, dialect);
-    if (isPlain) buffer.rendered = {refCount, name, text};
-    return text;
+    const texts: RawText[] = [];
+    let count = 0;
+    let bytes = 0;
+    for (const buffer of block.buffers) {
+      const object = bufinfoObject(this.kernel, buffer);
+      texts.push(renderBufinfoObject(object, dialect));
+      if (buffer.locked && dialect.lockErrors) continue;
+      count++;
+      bytes += buffer.sizeBytes;
+    }
+    const text = texts.reverse().join('');
+    const printed = {changes, text, count, bytes};
+    // Fences signal unseen: not kept.
+    if (block.buffers.every(({fences}) => fences.length === 0)) {
+      this.printed.set(block, printed);
+    }
+    return printed;
   }
 }
 
@@ -126,7 +148,7 @@ function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoFields {
   const {profile, dmaBufs} = kernel;
   return {
     sizeBytes: buffer.sizeBytes,
-    flags: buffer.identity.statusFlags,
+    flags: buffer.statusFlags,
     mode: dmaBufs.fileMode(buffer),
     fileCount: buffer.refCount,
     exporter: buffer.exporter,

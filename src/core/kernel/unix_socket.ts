@@ -17,7 +17,7 @@ export class UnixSocket extends OpenFile {
     identity: FileIdentity,
     private readonly profile: KernelProfile,
   ) {
-    super(identity);
+    super(identity.inode, identity, identity.statusFlags);
   }
 
   /** Two ends joined to each other. */
@@ -34,7 +34,7 @@ export class UnixSocket extends OpenFile {
   }
 
   override get path(): RawText {
-    return `socket:[${this.identity.inode}]`;
+    return `socket:[${this.inode}]`;
   }
 
   override get sizeBytes(): number {

@@ -162,13 +162,13 @@ export class Place {
 
   /** Made by join, which makes one flat text. */
   private fdLine(fd: number, file: OpenFile): RawText {
-    return [file.identity.inode, this.path, '/', fd, '\n'].join('');
+    return [file.inode, this.path, '/', fd, '\n'].join('');
   }
 }
 
 /** As the script's find: no type bits, and a size. */
-function isTypeless({identity, sizeBytes}: OpenFile): boolean {
-  return (identity.mode & S_IFMT) === 0 && sizeBytes > 0;
+function isTypeless({kind, sizeBytes}: OpenFile): boolean {
+  return (kind.mode & S_IFMT) === 0 && sizeBytes > 0;
 }
 
 /** The places of all processes of a simulated kernel. */
