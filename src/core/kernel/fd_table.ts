@@ -87,6 +87,16 @@ export class FdTable {
     return file;
   }
 
+  /** Above the highest descriptor that was ever open. */
+  get end(): number {
+    return this.files.length;
+  }
+
+  /** What is open there; undefined where nothing is. */
+  fileAt(fd: number): OpenFile | undefined {
+    return this.files[fd];
+  }
+
   /** Undefined where nothing is open. */
   find(fd: number): FdEntry | undefined {
     return this.files[fd] === undefined ? undefined : this.get(fd);

@@ -13,7 +13,7 @@ import type {Process, Thread} from './process_table.js';
 import {mapFilesDirectory, mapsLines, renderSmaps} from './procfs_maps.js';
 import type {KernelProfile} from './profile.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
-import type {DirectoryNode, VfsNode} from './vfs_node.js';
+import type {DirectoryNode, FileNode, VfsNode} from './vfs_node.js';
 import {directory, file, linkTo} from './vfs_node.js';
 
 const TICK_NS = 10_000_000n;
@@ -88,8 +88,11 @@ function processDirectory(
     task: () => tasksDirectory(profile, process, check),
   };
   if (profile.dmabufRss) {
-    entries['dmabuf_rss'] = () =>
-      file(() => accounting(process, process.holdings.rssBytes));
+    entries['dmabuf_rss'] = () => ({
+      ...file(() => accounting(process, process.holdings.rssBytes)),
+      changes: () =>
+        process.memory === undefined ? GONE : process.holdings.rssBytes,
+    });
     entries['dmabuf_pss'] = () =>
       file(() => accounting(process, process.holdings.pssBytes));
   }
@@ -210,7 +213,8 @@ function fdDirectory(
         process.zombie || changes === GONE
           ? undefined
           : thread?.files.changedSince(changes),
-      find: (fd) => (process.zombie ? undefined : thread?.files.find(fd)?.file),
+      find: (fd) => (process.zombie ? undefined : thread?.files.fileAt(fd)),
+      end: () => (process.zombie ? 0 : (thread?.files.end ?? 0)),
       each: (see) => {
         if (!process.zombie) thread?.files.each(see);
       },
@@ -232,11 +236,24 @@ function fdinfoDirectory(
     list: () => descriptors(process, thread).map(String),
     child: (name) => {
       const entry = entryOf(process, thread, name);
-      return entry === undefined
-        ? undefined
-        : file(() => renderEntry(profile, entry));
+      return entry === undefined ? undefined : new FdinfoFile(profile, entry);
     },
   };
+}
+
+/** A class, since a recording reads some hundred of them a second. */
+class FdinfoFile implements FileNode {
+  readonly kind = 'file';
+  readonly mode = 0o444;
+
+  constructor(
+    private readonly profile: KernelProfile,
+    private readonly entry: FdEntry,
+  ) {}
+
+  read(): RawText {
+    return renderEntry(this.profile, this.entry);
+  }
 }
 
 function renderEntry(

@@ -34,6 +34,8 @@ export interface Descriptors {
   changedSince(changes: number): readonly number[] | undefined;
   /** Undefined where nothing is open. */
   find(fd: number): OpenFile | undefined;
+  /** Above the highest that is open. */
+  end(): number;
   /** In ascending order. */
   each(see: (fd: number, file: OpenFile) => void): void;
 }
@@ -44,7 +46,9 @@ export interface FileNode {
   /** Bytes, by default 0. */
   readonly size?: () => number;
   /** Throws KernelError EACCES where the reader may not. */
-  readonly read: () => RawText;
+  read(): RawText;
+  /** Other than before when the text is; absent where nothing tells. */
+  readonly changes?: () => number;
   /** The same by lines, each with its newline, where they are kept. */
   readonly lines?: () => readonly RawText[];
 }

@@ -6,7 +6,7 @@ import {
 } from '../../core/kernel/index.js';
 import type {RawText} from '../../core/model/index.js';
 import {COLLECTOR_VERSION} from './script.js';
-import {Place, ProcessPlaces} from './simulated_places.js';
+import {Listing, Place, ProcessPlaces} from './simulated_places.js';
 
 /** UTC of the simulated kernel's boot: a Sunday nobody takes for a recording. */
 const BOOT_REALTIME_NS = 946_728_000_000_000_000n;
@@ -24,7 +24,7 @@ const OF_ALL_PROCESSES = /^\/proc\/\[0-9\]\*\/([a-z_]+)$/;
 interface Body {
   readonly status: number;
   /** The body in pieces: it is long, and put together once. */
-  readonly parts: readonly RawText[];
+  readonly parts: RawText[];
 }
 
 /**
@@ -35,6 +35,8 @@ interface Body {
 export class SimulatedCollector {
   private nonce: string | undefined;
   private readonly processes: ProcessPlaces;
+  /** Of steps about all processes, by command and file. */
+  private readonly listings = new Map<string, Listing>();
   /** /proc/self and the directory that it leads to. */
   private readonly self: string;
 
@@ -64,7 +66,9 @@ export class SimulatedCollector {
     let length = 0;
     for (const part of parts) length += part.length;
     const mark = `${this.nonce} ${sequence ?? ''} ${status} ${length}`;
-    return [`@${mark}\n`, ...parts, `\n=${mark}\n`].join('');
+    parts[0] = `@${mark}\n${parts[0] ?? ''}`;
+    parts.push(`\n=${mark}\n`);
+    return parts.join('');
   }
 
   private run(step: string, args: readonly string[]): Body {
@@ -155,9 +159,7 @@ export class SimulatedCollector {
   }
 
   private stats(places: readonly Place[]): Body {
-    return this.walk('stat', places, (place, parts) => {
-      parts.push(place.stat());
-    });
+    return this.list('stat', '', places, (place) => place.stat());
   }
 
   private fds(places: readonly Place[]): Body {
@@ -167,8 +169,32 @@ export class SimulatedCollector {
   }
 
   private grep(places: readonly Place[], word: string): Body {
-    return this.walk('grep', places, (place, parts) => {
-      place.grep(word, parts);
+    return this.list('grep', word, places, (place) => place.grep(word));
+  }
+
+  /** The same for what prints one text about each place. */
+  private list(
+    command: string,
+    word: string,
+    places: readonly Place[],
+    print: (place: Place) => RawText,
+  ): Body {
+    if (this.processes.areAll(places)) {
+      const key = `${command} ${word} ${places[0]?.name ?? ''}`;
+      let listing = this.listings.get(key);
+      if (listing === undefined) {
+        listing = new Listing(print);
+        this.listings.set(key, listing);
+      }
+      try {
+        return this.walked([...listing.of(places)], []);
+      } catch (error) {
+        // Who refused is said with the others.
+        if (!(error instanceof KernelError)) throw error;
+      }
+    }
+    return this.walk(command, places, (place, parts) => {
+      parts.push(print(place));
     });
   }
 
@@ -188,6 +214,10 @@ export class SimulatedCollector {
         said.push(`\n${command}: ${place.path}: ${complaint(error)}`);
       }
     }
+    return this.walked(parts, said);
+  }
+
+  private walked(parts: RawText[], said: readonly string[]): Body {
     if (!parts.some(({length}) => length > 0)) parts.push('\n');
     const status = Math.min(said.length, 1);
     parts.push(`-${this.nonce ?? ''} ${status}`, ...said);

@@ -12,13 +12,22 @@ import type {RawText} from '../../core/model/index.js';
 const S_IFMT = 0o170000;
 const AFTER_NEWLINE = /(?<=\n)/;
 /** Lines of descriptors are put together by so many, as most stay. */
-const CHUNK = 32;
+const CHUNK = 16;
+/** So many lines may have gone between two that are still there. */
+const LOOK_AHEAD = 8;
 
 /** What was printed of a text, for the same text and word. */
 interface Picked {
   readonly text: RawText;
   readonly word: string;
+  readonly printed: RawText;
+}
+
+/** The same of lines, each of them; '' where the word is not in it. */
+interface PickedLines {
   readonly lines: readonly RawText[];
+  readonly word: string;
+  readonly printed: readonly RawText[];
 }
 
 /**
@@ -32,15 +41,24 @@ export class Place {
   private statSize = 0;
   private statLine: RawText | undefined;
   private fdsChanges: number | undefined;
-  /** By descriptor; '' where there is nothing to print. */
-  private fdLines: RawText[] = [];
   private fdChunks: RawText[] = [];
   private picked: Picked | undefined;
+  private pickedChanges: number | undefined;
+  private pickedLines: PickedLines | undefined;
+
+  private readonly fdPath: string;
 
   constructor(
     private readonly vfs: NodeFs,
     readonly path: string,
-  ) {}
+  ) {
+    this.fdPath = [path, '/'].join('');
+  }
+
+  /** What follows the last slash. */
+  get name(): string {
+    return this.path.slice(this.path.lastIndexOf('/') + 1);
+  }
 
   /** @throws KernelError when there is nothing at the path */
   node(): VfsNode {
@@ -83,30 +101,39 @@ export class Place {
   }
 
   private updateFds(descriptors: Descriptors, changes: number): void {
+    const {fdChunks} = this;
     const changed =
       this.fdsChanges === undefined
         ? undefined
         : descriptors.changedSince(this.fdsChanges);
-    const {fdLines, fdChunks} = this;
-    const stale = new Set<number>();
-    const note = (fd: number, file: OpenFile | undefined): void => {
-      while (fdLines.length < fd) fdLines.push('');
-      fdLines[fd] =
-        file !== undefined && isTypeless(file) ? this.fdLine(fd, file) : '';
-      stale.add(Math.floor(fd / CHUNK));
-    };
-    if (changed === undefined) {
-      fdLines.length = fdChunks.length = 0;
-      descriptors.each(note);
-    } else {
-      for (const fd of new Set(changed)) note(fd, descriptors.find(fd));
-    }
-    for (const chunk of stale) {
-      const from = chunk * CHUNK;
-      while (fdChunks.length < chunk) fdChunks.push('');
-      fdChunks[chunk] = fdLines.slice(from, from + CHUNK).join('');
-    }
     this.fdsChanges = changes;
+    if (changed === undefined) {
+      fdChunks.length = 0;
+      for (let chunk = 0; chunk * CHUNK < descriptors.end(); chunk++) {
+        fdChunks.push(this.fdChunk(descriptors, chunk));
+      }
+      return;
+    }
+    const stale = new Set<number>();
+    for (const fd of changed) stale.add(Math.floor(fd / CHUNK));
+    for (const chunk of stale) {
+      while (fdChunks.length < chunk) fdChunks.push('');
+      fdChunks[chunk] = this.fdChunk(descriptors, chunk);
+    }
+  }
+
+  /** The lines of CHUNK descriptors. */
+  private fdChunk(descriptors: Descriptors, chunk: number): RawText {
+    const parts: (RawText | number | bigint)[] = [];
+    const from = chunk * CHUNK;
+    for (let fd = from; fd < from + CHUNK; fd++) {
+      const file = descriptors.find(fd);
+      if (file !== undefined && isTypeless(file)) {
+        parts.push(file.inode, this.fdPath, fd, '\n');
+      }
+    }
+    // Made by join, which makes one flat text.
+    return parts.join('');
   }
 
   /**
@@ -126,29 +153,51 @@ export class Place {
    * @param word '' for all lines
    * @throws KernelError
    */
-  grep(word: string, parts: RawText[]): void {
+  grep(word: string): RawText {
     const node = this.node();
-    if (node.kind === 'file' && node.lines !== undefined) {
-      for (const line of node.lines()) {
-        if (line.includes(word)) parts.push(this.path, ':', line);
+    if (node.kind === 'file') {
+      if (node.lines !== undefined) return this.pickLines(node.lines(), word);
+      const changes = node.changes?.();
+      if (changes === undefined || changes !== this.pickedChanges) {
+        this.pickedChanges = changes;
+        return this.pick(node.read(), word);
       }
-      return;
+      if (this.picked?.word === word) return this.picked.printed;
     }
-    const text = node.kind === 'file' ? node.read() : this.vfs.read(this.path);
+    return this.pick(this.vfs.read(this.path), word);
+  }
+
+  private pick(text: RawText, word: string): RawText {
     const {picked} = this;
-    if (text === '') return;
-    if (picked?.word === word && picked.text === text) {
-      parts.push(...picked.lines);
-      return;
-    }
-    const lines: RawText[] = [];
-    for (const line of text.split(AFTER_NEWLINE)) {
+    if (picked?.word === word && picked.text === text) return picked.printed;
+    const parts: RawText[] = [];
+    for (const line of text === '' ? [] : text.split(AFTER_NEWLINE)) {
       if (!line.includes(word)) continue;
-      const end = line.endsWith('\n') ? '' : '\n';
-      lines.push([this.path, ':', line, end].join(''));
+      parts.push(this.path, ':', line);
+      if (!line.endsWith('\n')) parts.push('\n');
     }
-    this.picked = {text, word, lines};
-    parts.push(...lines);
+    const printed = parts.join('');
+    this.picked = {text, word, printed};
+    return printed;
+  }
+
+  private pickLines(lines: readonly RawText[], word: string): RawText {
+    const known = this.pickedLines;
+    const before = known?.word === word ? known : undefined;
+    const printed: RawText[] = [];
+    /** The first line of before that was not met yet. */
+    let next = 0;
+    for (const line of lines) {
+      const at = before === undefined ? -1 : find(before.lines, line, next);
+      if (at >= 0) next = at + 1;
+      printed.push(before?.printed[at] ?? this.printed(line, word));
+    }
+    this.pickedLines = {lines, word, printed};
+    return printed.join('');
+  }
+
+  private printed(line: RawText, word: string): RawText {
+    return line.includes(word) ? [this.path, ':', line].join('') : '';
   }
 
   private descriptors(): Descriptors {
@@ -160,15 +209,61 @@ export class Place {
     return node.descriptors;
   }
 
-  /** Made by join, which makes one flat text. */
   private fdLine(fd: number, file: OpenFile): RawText {
-    return [file.inode, this.path, '/', fd, '\n'].join('');
+    return [file.inode, this.fdPath, fd, '\n'].join('');
   }
+}
+
+/** Index of a line among the next ones; -1 when it is not there. */
+function find(lines: readonly RawText[], line: RawText, next: number): number {
+  const end = Math.min(next + LOOK_AHEAD, lines.length);
+  for (let i = next; i < end; i++) if (lines[i] === line) return i;
+  return -1;
 }
 
 /** As the script's find: no type bits, and a size. */
 function isTypeless({kind, sizeBytes}: OpenFile): boolean {
   return (kind.mode & S_IFMT) === 0 && sizeBytes > 0;
+}
+
+/** So many places' texts are put together, as most stay. */
+const PLACES_A_BLOCK = 32;
+
+/** What one command prints about many places, one after the other. */
+export class Listing {
+  private places: readonly Place[] | undefined;
+  private readonly printed: RawText[] = [];
+  private readonly blocks: RawText[] = [];
+
+  constructor(private readonly print: (place: Place) => RawText) {}
+
+  /**
+   * @returns in pieces
+   * @throws KernelError as the first of the places does
+   */
+  of(places: readonly Place[]): readonly RawText[] {
+    const {printed, blocks} = this;
+    const isKnown = this.places === places;
+    // Until all of them are printed, nothing is known.
+    this.places = undefined;
+    for (let from = 0; from < places.length; from += PLACES_A_BLOCK) {
+      const to = Math.min(from + PLACES_A_BLOCK, places.length);
+      let isSame = isKnown;
+      for (let i = from; i < to; i++) {
+        const place = places[i];
+        if (place === undefined) continue;
+        const text = this.print(place);
+        if (printed[i] === text) continue;
+        printed[i] = text;
+        isSame = false;
+      }
+      if (isSame) continue;
+      blocks[from / PLACES_A_BLOCK] = printed.slice(from, to).join('');
+    }
+    blocks.length = Math.ceil(places.length / PLACES_A_BLOCK);
+    this.places = places;
+    return blocks;
+  }
 }
 
 /** The places of all processes of a simulated kernel. */
@@ -204,6 +299,14 @@ export class ProcessPlaces {
       known.places.set(rest, place);
     }
     return place;
+  }
+
+  /** Whether these are what {@link all} gives now. */
+  areAll(places: readonly Place[]): boolean {
+    for (const all of this.everywhere.values()) {
+      if (all === places) return true;
+    }
+    return false;
   }
 
   /** The same of all processes, as a shell expands the pattern. */
