@@ -68,6 +68,7 @@ export class AddressSpace {
   private readonly vmas: Vma[] = [];
   /** Between here and the base there is no gap. */
   private searchTop: number;
+  private changeCount = 0;
 
   /**
    * @param base mmap_base: mappings are laid downwards from here
@@ -79,6 +80,16 @@ export class AddressSpace {
     private readonly lowest = 0x10000,
   ) {
     this.searchTop = base;
+  }
+
+  /** Counts the mappings that came, went or are not what they were. */
+  get changes(): number {
+    return this.changeCount;
+  }
+
+  /** This one takes another's place: its count goes on from there. */
+  replaces(other: AddressSpace): void {
+    this.changeCount += other.changeCount;
   }
 
   /** By ascending address. */
@@ -165,6 +176,7 @@ export class AddressSpace {
       const piece = this.vmas[index];
       if (piece !== undefined) {
         this.vmas[index] = {...piece, protection, rendered: undefined};
+        this.changeCount++;
       }
     }
   }
@@ -196,6 +208,7 @@ export class AddressSpace {
 
   private insert(index: number, vma: Vma): void {
     this.vmas.splice(index, 0, vma);
+    this.changeCount++;
     vma.file?.get('map');
     if (vma.file instanceof DmaBuf) {
       this.holdings.addMap(vma.file, vma.end - vma.start);
@@ -203,6 +216,7 @@ export class AddressSpace {
   }
 
   private dropped(vma: Vma): void {
+    this.changeCount++;
     if (vma.file instanceof DmaBuf) {
       this.holdings.removeMap(vma.file, vma.end - vma.start);
     }

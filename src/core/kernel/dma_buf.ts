@@ -60,6 +60,8 @@ export interface DmaBufBacking {
 /** Whom a buffer tells that its last reference went. */
 export interface DmaBufOwner {
   readonly profile: KernelProfile;
+  /** It has another name, and is mapped somewhere. */
+  renamedMapping(): void;
   released(buffer: DmaBuf): void;
 }
 
@@ -103,6 +105,7 @@ export class DmaBuf extends OpenFile {
   set name(name: RawText | undefined) {
     this.knownName = name;
     this.knownPath = undefined;
+    if (this.refsOf('map') > 0) this.owner.renamedMapping();
     this.changes.count++;
   }
 

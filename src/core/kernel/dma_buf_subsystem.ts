@@ -56,6 +56,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
   private readonly inodes: InodeAllocator;
   private readonly kind: FileKind;
   private exported = 0;
+  private renames = 0;
   private bytes = 0;
 
   constructor(
@@ -80,6 +81,11 @@ export class DmaBufSubsystem implements DmaBufOwner {
   /** Sum of the live buffers' sizes. */
   get totalBytes(): number {
     return this.bytes;
+  }
+
+  /** Counts the names that mapped buffers were given. */
+  get renamedMappings(): number {
+    return this.renames;
   }
 
   /** Live buffers, oldest first. */
@@ -138,6 +144,10 @@ export class DmaBufSubsystem implements DmaBufOwner {
     this.byInode?.set(Number(inode), buffer);
     this.bytes += sizeBytes;
     return buffer;
+  }
+
+  renamedMapping(): void {
+    this.renames++;
   }
 
   released(buffer: DmaBuf): void {

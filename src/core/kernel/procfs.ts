@@ -32,7 +32,7 @@ export function procDirectory(
   const directoryOf = (process: Process): DirectoryNode => {
     let made = directories.get(process);
     if (made === undefined) {
-      made = processDirectory(profile, process, uid);
+      made = processDirectory(kernel, process, uid);
       directories.set(process, made);
     }
     return made;
@@ -71,10 +71,11 @@ export function procDirectory(
 }
 
 function processDirectory(
-  profile: KernelProfile,
+  kernel: SimulatedKernel,
   process: Process,
   uid: number,
 ): DirectoryNode {
+  const {profile} = kernel;
   const check = (): void => checkPtrace(process, uid);
   const main = process.threads.get(process.pid);
   const entries: Record<string, (() => VfsNode) | undefined> = {
@@ -82,6 +83,12 @@ function processDirectory(
     maps: () => ({
       ...file(checked(check, () => mapsLines(process).join(''))),
       lines: checked(check, () => mapsLines(process)),
+      // Both only grow: no two states have one sum. Without memory, none is
+      // ever the same.
+      changes: checked(
+        check,
+        () => (process.memory?.changes ?? NaN) + kernel.dmaBufs.renamedMappings,
+      ),
     }),
     smaps: () => file(checked(check, () => renderSmaps(process))),
     map_files: () => mapFilesDirectory(process, uid),

@@ -690,6 +690,7 @@ export class SimulatedKernel {
   }
 
   private loadProgram(process: Process, executable: RawText): void {
+    const before = process.memory;
     process.memory = newProgramMemory(
       this.profile,
       this.prng,
@@ -697,6 +698,7 @@ export class SimulatedKernel {
       executable,
       (path) => this.files.library(path),
     );
+    if (before !== undefined) process.memory.replaces(before);
   }
 
   private endOtherThreads(process: Process): void {

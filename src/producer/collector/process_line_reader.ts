@@ -21,6 +21,18 @@ export interface ProcessItems<T> {
   readonly items: readonly T[];
 }
 
+/** What an answer tells. */
+export interface ProcessReading<T> {
+  /** In the answer's order, each once. */
+  readonly processes: readonly ProcessItems<T>[];
+  /** Those of them that have other lines than in the answer before. */
+  readonly changed: readonly ProcessItems<T>[];
+  /** The answer before was about the same processes. */
+  readonly isSameSet: boolean;
+  /** Lines that are not of the form. */
+  readonly malformed: number;
+}
+
 /** The form of a step's lines. */
 export interface ProcessLineForm<T> {
   /**
@@ -93,11 +105,7 @@ export class ProcessLineReader<T extends object> {
     for (const pid of this.known.keys()) if (!pids.has(pid)) this.forget(pid);
   }
 
-  /** @returns processes in the answer's order, each once */
-  read(body: RawText): {
-    readonly processes: readonly ProcessItems<T>[];
-    readonly malformed: number;
-  } {
+  read(body: RawText): ProcessReading<T> {
     const reading = ++this.readings;
     const before = this.order;
     const found = new Places(this.known, reading);
@@ -129,14 +137,18 @@ export class ProcessLineReader<T extends object> {
       }
       at = end + 1;
     }
-    this.order = found.finish();
-    return {processes: this.order, malformed};
+    const {processes, changed} = found.finish();
+    this.order = processes;
+    const isSameSet = !found.hasNewcomer && processes.length === before.length;
+    return {processes, changed, isSameSet, malformed};
   }
 }
 
 /** The processes that a reading has found so far, in order. */
 class Places<T extends object> {
   private readonly places: (KnownLines<T> | LinesBuilder<T>)[] = [];
+  /** One of them was not in the answer before. */
+  hasNewcomer = false;
   /** Those that are not known. */
   private readonly unknown = new Map<number, LinesBuilder<T>>();
 
@@ -175,6 +187,7 @@ class Places<T extends object> {
     builder.isPlaced = true;
     const {known, pid} = builder;
     const isFollowed = known?.reading === this.reading - 1;
+    if (!isFollowed) this.hasNewcomer = true;
     const next = isFollowed ? known.place + 1 : undefined;
     if (known === undefined) {
       this.unknown.set(pid, builder);
@@ -186,9 +199,13 @@ class Places<T extends object> {
     return next;
   }
 
-  finish(): KnownLines<T>[] {
+  finish(): {
+    readonly processes: KnownLines<T>[];
+    readonly changed: readonly KnownLines<T>[];
+  } {
     const {places} = this;
     const finished: KnownLines<T>[] = [];
+    const changed: KnownLines<T>[] = [];
     for (let i = 0; i < places.length; i++) {
       const place = places[i];
       if (place === undefined) continue;
@@ -197,10 +214,12 @@ class Places<T extends object> {
         continue;
       }
       const lines = place.finish(this.reading, i);
-      this.known.set(lines.pid, lines);
       finished.push(lines);
+      if (lines === place.known) continue;
+      this.known.set(lines.pid, lines);
+      changed.push(lines);
     }
-    return finished;
+    return {processes: finished, changed};
   }
 }
 

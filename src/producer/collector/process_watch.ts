@@ -12,6 +12,7 @@ import {
   PATH_STAT_FORM,
   PROCESS_LINE_FORM,
   ProcessLineReader,
+  type ProcessItems,
 } from './process_line_reader.js';
 import {parseWalkErrors, type PathStat, type ProcessLine} from './sections.js';
 import type {Answer} from './session.js';
@@ -27,22 +28,76 @@ interface Reader {
   retain(pids: ReadonlySet<number>): void;
 }
 
+/** What a file with the kernel's own sums told. */
+interface SumsReading {
+  /** pids of those that are other than before. */
+  readonly changed: readonly number[];
+  /** It was about the same processes as before. */
+  readonly isSameSet: boolean;
+}
+
+const NO_SUMS: SumsReading = {changed: [], isSameSet: true};
+
+/** The kernel's own sums, of one file of all processes. */
+class KernelSums {
+  readonly reader = new ProcessLineReader(PROCESS_LINE_FORM);
+  /** By pid, of those that could be read. */
+  readonly bytes = new Map<number, bigint>();
+  /** All lines of the last answer could be read. */
+  private isReadable = true;
+
+  constructor(private readonly file: 'dmabuf_rss' | 'dmabuf_pss') {}
+
+  /** @throws DeviceError as CollectorSession.request */
+  async read(work: Work): Promise<SumsReading> {
+    const answer = await work.request('grep', `/proc/[0-9]*/${this.file}`);
+    const reading = this.reader.read(answer.body);
+    work.malformed(reading.malformed, this.file);
+    // What cannot be read is said each time.
+    const isSameSet = reading.isSameSet && this.isReadable;
+    this.isReadable = true;
+    if (!isSameSet) this.bytes.clear();
+    const changed = isSameSet ? reading.changed : reading.processes;
+    for (const {pid, items} of changed) {
+      this.bytes.delete(pid);
+      for (const line of items) {
+        const bytes = this.parse(work, line);
+        if (bytes !== undefined) this.bytes.set(pid, bytes);
+      }
+    }
+    return {changed: changed.map(({pid}) => pid), isSameSet};
+  }
+
+  private parse(work: Work, line: ProcessLine): bigint | undefined {
+    try {
+      return parseDmabufRss(`${line.text}\n`, this.file);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      work.problem(error.message);
+      this.isReadable = false;
+      return undefined;
+    }
+  }
+}
+
 /**
  * Follows which processes there are, by what is cheap to ask: the number of
  * descriptors of each, and the kernel's own sums.
  */
 export class ProcessWatch {
   private readonly countReader = new ProcessLineReader(PATH_STAT_FORM);
-  private readonly sumReaders = {
-    dmabuf_rss: new ProcessLineReader(PROCESS_LINE_FORM),
-    dmabuf_pss: new ProcessLineReader(PROCESS_LINE_FORM),
-  };
-  private readonly sums = new WeakMap<ProcessLine, bigint>();
+  private readonly rss = new KernelSums('dmabuf_rss');
+  private readonly pss = new KernelSums('dmabuf_pss');
   private readonly readers: Reader[] = [
     this.countReader,
-    this.sumReaders.dmabuf_rss,
-    this.sumReaders.dmabuf_pss,
+    this.rss.reader,
+    this.pss.reader,
   ];
+  /**
+   * All processes of the last answer are followed: of one about the same
+   * processes only the changes count.
+   */
+  private isSettled = false;
 
   constructor(
     private readonly state: DeviceState,
@@ -57,118 +112,113 @@ export class ProcessWatch {
 
   /** Processes that may hold other dma-bufs than when they were last read. */
   async findSuspects(work: Work, nowNs: bigint): Promise<Set<number>> {
+    const {dmabufRss, dmabufPss, fds} = this.capabilities;
+    const hasRss = dmabufRss === 'yes';
+    // Where the holdings are read, the PSS is counted from them.
+    const hasPss = dmabufPss === 'yes' && fds !== 'yes';
     const [counts, rss, pss] = await Promise.all([
       work.request('counts'),
-      this.askKernel(work, 'dmabuf_rss'),
-      this.askKernel(work, 'dmabuf_pss'),
+      hasRss ? this.rss.read(work) : NO_SUMS,
+      hasPss ? this.pss.read(work) : NO_SUMS,
     ]);
-    const suspects = await this.updateProcesses(work, counts, nowNs);
-    this.applyKernelSums(rss, pss, suspects);
+    const {suspects, isSameSet} = await this.updateProcesses(
+      work,
+      counts,
+      nowNs,
+    );
+    const {processes} = this.state;
+    const changed =
+      isSameSet && rss.isSameSet && pss.isSameSet
+        ? new Set([...rss.changed, ...pss.changed])
+        : processes.keys();
+    for (const pid of changed) {
+      const tracked = processes.get(pid);
+      if (tracked !== undefined) this.applyKernelSums(tracked, suspects);
+    }
     return suspects;
   }
 
-  private async askKernel(
-    work: Work,
-    file: 'dmabuf_rss' | 'dmabuf_pss',
-  ): Promise<Map<number, bigint>> {
-    const sums = new Map<number, bigint>();
-    const {dmabufRss, dmabufPss, fds} = this.capabilities;
-    const wanted =
-      file === 'dmabuf_rss'
-        ? dmabufRss === 'yes'
-        : // Where the holdings are read, the PSS is counted from them.
-          dmabufPss === 'yes' && fds !== 'yes';
-    if (!wanted) return sums;
-    const answer = await work.request('grep', `/proc/[0-9]*/${file}`);
-    const {processes, malformed} = this.sumReaders[file].read(answer.body);
-    work.malformed(malformed, file);
-    for (const {pid, items} of processes) {
-      for (const line of items) {
-        const bytes = this.sumOf(work, line, file);
-        if (bytes !== undefined) sums.set(pid, bytes);
-      }
-    }
-    return sums;
-  }
-
-  private sumOf(
-    work: Work,
-    line: ProcessLine,
-    file: 'dmabuf_rss' | 'dmabuf_pss',
-  ): bigint | undefined {
-    const known = this.sums.get(line);
-    if (known !== undefined) return known;
-    try {
-      const bytes = parseDmabufRss(`${line.text}\n`, file);
-      if (bytes !== undefined) this.sums.set(line, bytes);
-      return bytes;
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      work.problem(error.message);
-      return undefined;
-    }
-  }
-
   private applyKernelSums(
-    rss: ReadonlyMap<number, bigint>,
-    pss: ReadonlyMap<number, bigint>,
+    tracked: TrackedProcess,
     suspects: Set<number>,
   ): void {
-    for (const [pid, tracked] of this.state.processes) {
-      const bytes = rss.get(pid);
-      if (bytes !== undefined && bytes !== tracked.kernelRssBytes) {
-        suspects.add(pid);
-      }
-      if (
-        bytes !== tracked.kernelRssBytes ||
-        pss.get(pid) !== tracked.kernelPssBytes
-      ) {
-        tracked.kernelRssBytes = bytes;
-        tracked.kernelPssBytes = pss.get(pid);
-        tracked.stale = true;
-      }
+    const rss = this.rss.bytes.get(tracked.pid);
+    const pss = this.pss.bytes.get(tracked.pid);
+    if (rss !== undefined && rss !== tracked.kernelRssBytes) {
+      suspects.add(tracked.pid);
     }
+    if (rss === tracked.kernelRssBytes && pss === tracked.kernelPssBytes) {
+      return;
+    }
+    tracked.kernelRssBytes = rss;
+    tracked.kernelPssBytes = pss;
+    tracked.stale = true;
   }
 
-  /** Adds and removes processes; those that are new or changed are suspects. */
+  /**
+   * Adds and removes processes; those that are new or changed are suspects.
+   *
+   * @returns whether there are the same processes as before, too
+   */
   private async updateProcesses(
     work: Work,
     counts: Answer,
     nowNs: bigint,
-  ): Promise<Set<number>> {
-    const suspects = new Set<number>();
-    const listed = new Set<number>();
-    const unseen: PathStat[] = [];
+  ): Promise<{suspects: Set<number>; isSameSet: boolean}> {
     // The shell lists the processes before it starts anything of its own.
     for (const pid of parseWalkErrors(counts.errors ?? '').vanished) {
       work.vanished.add(pid);
     }
-    const {processes, malformed} = this.countReader.read(counts.body);
-    work.malformed(malformed, 'fd counts');
-    for (const stat of processes.flatMap(({items}) => items)) {
-      listed.add(stat.pid);
-      if (stat.pid === this.collectorPid) continue;
-      const tracked = this.state.processes.get(stat.pid);
-      if (tracked === undefined || tracked.procInode !== stat.inode) {
-        unseen.push(stat);
-      } else if (tracked.fdCount !== stat.size) {
-        tracked.fdCount = stat.size;
-        suspects.add(stat.pid);
+    const reading = this.countReader.read(counts.body);
+    work.malformed(reading.malformed, 'fd counts');
+    const isSameSet = reading.isSameSet && this.isSettled;
+    const {processes, changed} = reading;
+    const suspects = new Set<number>();
+    const unseen: PathStat[] = [];
+    for (const {items} of isSameSet ? changed : processes) {
+      for (const stat of items) {
+        if (stat.pid === this.collectorPid) continue;
+        const tracked = this.state.processes.get(stat.pid);
+        if (tracked === undefined || tracked.procInode !== stat.inode) {
+          unseen.push(stat);
+        } else if (tracked.fdCount !== stat.size) {
+          tracked.fdCount = stat.size;
+          suspects.add(stat.pid);
+        }
       }
     }
-    if (listed.has(this.collectorPid)) {
-      for (const pid of [...this.state.processes.keys()]) {
-        if (!listed.has(pid)) this.remove(pid);
-      }
-      for (const reader of this.readers) reader.retain(listed);
-    } else if (counts.damage === undefined) {
-      // The shell that asked is not in it: it is not the whole list.
-      work.problem('fd counts: the list of processes is cut');
-    }
+    const isWhole = isSameSet || this.removeUnlisted(work, counts, processes);
+    this.isSettled = isWhole && unseen.length === 0;
     for (const pid of await this.startProcesses(work, unseen, nowNs)) {
       suspects.add(pid);
     }
-    return suspects;
+    return {suspects, isSameSet};
+  }
+
+  /**
+   * Who is not in the list of processes is gone.
+   *
+   * @returns false when it is not the whole list
+   */
+  private removeUnlisted(
+    work: Work,
+    counts: Answer,
+    processes: readonly ProcessItems<PathStat>[],
+  ): boolean {
+    const listed = new Set<number>();
+    for (const {pid, items} of processes) if (items.length > 0) listed.add(pid);
+    if (!listed.has(this.collectorPid)) {
+      // The shell that asked is not in it.
+      if (counts.damage === undefined) {
+        work.problem('fd counts: the list of processes is cut');
+      }
+      return false;
+    }
+    for (const pid of [...this.state.processes.keys()]) {
+      if (!listed.has(pid)) this.remove(pid);
+    }
+    for (const reader of this.readers) reader.retain(listed);
+    return true;
   }
 
   /**
@@ -216,6 +266,7 @@ export class ProcessWatch {
 
   /** A process is gone, with all that it held. */
   remove(pid: number): void {
+    this.isSettled = false;
     this.state.removeProcess(pid);
     for (const reader of this.readers) reader.forget(pid);
   }
@@ -227,14 +278,13 @@ export class ProcessWatch {
   async describe(work: Work, nowNs: bigint): Promise<void> {
     const wanted: TrackedProcess[] = [];
     for (const tracked of this.state.processes.values()) {
+      const {startTicks, cmdline} = tracked.process;
+      if (cmdline !== undefined && !work.full) continue;
       const holds = tracked.tables.size > 0 || tracked.maps.size > 0;
       const heavy = (tracked.kernelRssBytes ?? 0n) > 0n;
       if (!holds && !heavy) continue;
-      const {startTicks, cmdline} = tracked.process;
       const ageNs = nowNs - (startTicks ?? 0n) * TICK_NS;
-      if (cmdline === undefined || (work.full && ageNs < YOUNG_NS)) {
-        wanted.push(tracked);
-      }
+      if (cmdline === undefined || ageNs < YOUNG_NS) wanted.push(tracked);
     }
     const {files, whole} = await work.slurp(
       wanted.flatMap(({pid}) => [`/proc/${pid}/cmdline`, `/proc/${pid}/comm`]),

@@ -16,14 +16,15 @@ const CHUNK = 16;
 /** So many lines may have gone between two that are still there. */
 const LOOK_AHEAD = 8;
 
-/** What was printed of a text, for the same text and word. */
-interface Picked {
-  readonly text: RawText;
+/** What was printed of a file that has not changed since. */
+interface Grepped {
+  /** Undefined where nothing tells. */
+  readonly changes: number | undefined;
   readonly word: string;
   readonly printed: RawText;
 }
 
-/** The same of lines, each of them; '' where the word is not in it. */
+/** What was printed of each of its lines; '' where the word is not in it. */
 interface PickedLines {
   readonly lines: readonly RawText[];
   readonly word: string;
@@ -42,8 +43,7 @@ export class Place {
   private statLine: RawText | undefined;
   private fdsChanges: number | undefined;
   private fdChunks: RawText[] = [];
-  private picked: Picked | undefined;
-  private pickedChanges: number | undefined;
+  private grepped: Grepped | undefined;
   private pickedLines: PickedLines | undefined;
 
   private readonly fdPath: string;
@@ -155,30 +155,30 @@ export class Place {
    */
   grep(word: string): RawText {
     const node = this.node();
-    if (node.kind === 'file') {
-      if (node.lines !== undefined) return this.pickLines(node.lines(), word);
-      const changes = node.changes?.();
-      if (changes === undefined || changes !== this.pickedChanges) {
-        this.pickedChanges = changes;
-        return this.pick(node.read(), word);
+    if (node.kind !== 'file') return this.pick(this.vfs.read(this.path), word);
+    const changes = node.changes?.();
+    const {grepped} = this;
+    if (grepped?.word === word) {
+      if (changes !== undefined && changes === grepped.changes) {
+        return grepped.printed;
       }
-      if (this.picked?.word === word) return this.picked.printed;
     }
-    return this.pick(this.vfs.read(this.path), word);
+    const printed =
+      node.lines === undefined
+        ? this.pick(node.read(), word)
+        : this.pickLines(node.lines(), word);
+    this.grepped = {changes, word, printed};
+    return printed;
   }
 
   private pick(text: RawText, word: string): RawText {
-    const {picked} = this;
-    if (picked?.word === word && picked.text === text) return picked.printed;
     const parts: RawText[] = [];
     for (const line of text === '' ? [] : text.split(AFTER_NEWLINE)) {
       if (!line.includes(word)) continue;
       parts.push(this.path, ':', line);
       if (!line.endsWith('\n')) parts.push('\n');
     }
-    const printed = parts.join('');
-    this.picked = {text, word, printed};
-    return printed;
+    return parts.join('');
   }
 
   private pickLines(lines: readonly RawText[], word: string): RawText {

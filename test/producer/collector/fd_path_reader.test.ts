@@ -104,13 +104,64 @@ describe('FdPathReader', () => {
     expect(malformed).toBe(3);
   });
 
+  it('follows long tables of which a little changes', () => {
+    const edit = fc.record({
+      fd: fc.integer({min: 0, max: 200}),
+      inode: fc.option(fc.integer({min: 1, max: 9}), {nil: undefined}),
+      noise: fc.constantFrom('', 'x\n', '1/proc/8/fd/0\n'),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({min: 1, max: 9}), {minLength: 50, maxLength: 200}),
+        fc.array(fc.array(edit, {maxLength: 6}), {maxLength: 6}),
+        (inodes, answers) => {
+          const reader = new FdPathReader();
+          const fds = new Map(inodes.map((inode, fd) => [fd, inode]));
+          let before: FdTableLines | undefined;
+          for (const edits of [[], ...answers]) {
+            const noise = new Map<number, string>();
+            for (const {fd, inode, noise: text} of edits) {
+              if (inode === undefined) fds.delete(fd);
+              else fds.set(fd, inode);
+              noise.set(fd, text);
+            }
+            const all = [...fds].sort(([a], [b]) => a - b);
+            const body = all
+              .map(
+                ([fd, inode]) =>
+                  `${noise.get(fd) ?? ''}${inode}/proc/7/fd/${fd}\n`,
+              )
+              .join('');
+            const table = reader.read(body).tables.find(({pid}) => pid === 7);
+            expect(table?.lines.map(({fd, inode}) => [fd, inode])).toEqual(all);
+            const same = table?.lines.filter(
+              (line) => before?.lines.includes(line) ?? false,
+            );
+            const {added = [], removed = []} = table?.change ?? {};
+            expect(table?.change?.since).toBe(before?.lines);
+            if (before !== undefined) {
+              expect(added).toHaveLength(
+                (table?.lines.length ?? 0) - (same?.length ?? 0),
+              );
+              expect(removed).toHaveLength(
+                before.lines.length - (same?.length ?? 0),
+              );
+            }
+            before = table ?? before;
+          }
+        },
+      ),
+    );
+  });
+
   it('reads the same as without memory, and tells every change', () => {
     const line = fc
       .tuple(
         fc.integer({min: 1, max: 3}),
         fc.integer({min: 1, max: 3}),
         fc.constantFrom('', 'task/1/', 'task/11/'),
-        fc.integer({min: 0, max: 12}),
+        // Some of them in blocks of their own.
+        fc.oneof(fc.integer({min: 0, max: 12}), fc.integer({max: 140, min: 0})),
       )
       .map(([inode, pid, task, fd]) => `${inode}/proc/${pid}/${task}fd/${fd}`);
     const answer = (sorted: boolean): fc.Arbitrary<string> =>

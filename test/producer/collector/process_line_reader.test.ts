@@ -92,8 +92,20 @@ describe('ProcessLineReader', () => {
     reader: ProcessLineReader<T>,
     parse: (body: string) => Lines<T>,
   ): void {
+    let before = new Map<number, readonly T[]>();
     for (const body of bodies) {
-      const {processes, malformed} = reader.read(body);
+      const {processes, changed, isSameSet, malformed} = reader.read(body);
+      const after = new Map(processes.map(({pid, items}) => [pid, items]));
+      expect(isSameSet).toBe(
+        after.size === before.size &&
+          [...after.keys()].every((pid) => before.has(pid)),
+      );
+      // Of a process that was away it is not told whether it changed.
+      const others = processes.filter(
+        ({pid, items}) => before.has(pid) && before.get(pid) !== items,
+      );
+      expect(changed.filter(({pid}) => before.has(pid))).toEqual(others);
+      before = after;
       const expected = parse(body);
       expect(malformed).toBe(expected.malformed);
       for (const {pid, items} of processes) {
