@@ -14,7 +14,7 @@
 import {UNSET_NAME, type BufferName} from '../model/dma_buf.js';
 import type {RawText} from '../model/text.js';
 import {FormatError, quoteRaw} from './format_error.js';
-import {asDecimal, asInexactInteger, detachedSlice} from './scan.js';
+import {asInexactInteger, detachedSlice, wholeDecimal} from './scan.js';
 
 export interface Fdinfo {
   /** File offset; exact up to 2^53. */
@@ -57,11 +57,11 @@ export function parseFdinfo(text: RawText): Fdinfo {
     throw new FormatError(FILE, line, 'the text ends in the middle of it');
   }
   const lines = new KeyedLines(text);
-  const pos = lines.take('pos:\t', asInexactInteger);
-  const flags = lines.take('flags:\t', asOctal);
-  const mntId = lines.take('mnt_id:\t', asInexactInteger);
+  const pos = lines.take('pos:\t', inexactInteger);
+  const flags = lines.take('flags:\t', octal);
+  const mntId = lines.take('mnt_id:\t', inexactInteger);
   const inode = lines.at('ino:\t')
-    ? lines.take('ino:\t', asDecimal)
+    ? lines.take('ino:\t', wholeDecimal)
     : undefined;
   while (lines.at('lock:\t')) lines.skip();
   const dmaBuf = lines.at('size:\t') ? parseDmaBuf(lines) : undefined;
@@ -76,15 +76,15 @@ export function parseFdinfo(text: RawText): Fdinfo {
 
 /** Undefined when the lines turn out to be those of another file. */
 function parseDmaBuf(lines: KeyedLines): FdinfoDmaBuf | undefined {
-  const sizeBytes = lines.take('size:\t', asDecimal);
+  const sizeBytes = lines.take('size:\t', wholeDecimal);
   let count: bigint | undefined;
   let exporter: RawText | undefined;
   let name = UNSET_NAME;
   while (!lines.done) {
     if (count === undefined && lines.at('count:\t')) {
-      count = lines.take('count:\t', asDecimal);
+      count = lines.take('count:\t', wholeDecimal);
     } else if (exporter === undefined && lines.at('exp_name:\t')) {
-      exporter = lines.take('exp_name:\t', (value) => value);
+      exporter = lines.take('exp_name:\t', detachedSlice);
     } else if (lines.at('name:\t')) {
       name = {raw: lines.takeRest('name:\t'), doubtful: false};
     } else {
@@ -117,15 +117,20 @@ class KeyedLines {
     return this.text.startsWith(key, this.start);
   }
 
-  take<T>(key: string, read: (value: RawText) => T | undefined): T {
+  /** @param read the value in [start, end) of the text */
+  take<T>(
+    key: string,
+    read: (text: RawText, start: number, end: number) => T | undefined,
+  ): T {
     if (!this.at(key)) {
       const found = quoteRaw(this.text.slice(this.start, this.start + 80));
       throw this.error(`expected ${key.trimEnd()}, found ${found}`);
     }
     const end = this.lineEnd();
-    const raw = detachedSlice(this.text, this.start + key.length, end);
-    const value = read(raw);
+    const start = this.start + key.length;
+    const value = read(this.text, start, end);
     if (value === undefined) {
+      const raw = this.text.slice(start, end);
       throw this.error(`${quoteRaw(raw)} is no value of ${key.trimEnd()}`);
     }
     this.start = end + 1;
@@ -175,14 +180,29 @@ export interface FdinfoFields {
 /** As the kernel prints it; without `inode` as kernels before 5.14 do. */
 export function renderFdinfo(info: FdinfoFields): RawText {
   const {pos, flags, mntId, inode, dmaBuf} = info;
-  const head = `pos:\t${pos}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mntId}\n`;
-  const ino = inode === undefined ? '' : `ino:\t${inode}\n`;
-  if (dmaBuf === undefined) return head + ino;
-  const {sizeBytes, count, exporter, name} = dmaBuf;
-  const last = name.raw === undefined ? '' : `name:\t${name.raw}\n`;
-  return `${head}${ino}size:\t${sizeBytes}\ncount:\t${count}\nexp_name:\t${exporter}\n${last}`;
+  const parts: (RawText | number | bigint)[] = ['pos:\t', pos];
+  parts.push('\nflags:\t0', flags.toString(8), '\nmnt_id:\t', mntId);
+  if (inode !== undefined) parts.push('\nino:\t', inode);
+  if (dmaBuf !== undefined) {
+    const {sizeBytes, count, exporter, name} = dmaBuf;
+    parts.push('\nsize:\t', sizeBytes, '\ncount:\t', count);
+    parts.push('\nexp_name:\t', exporter);
+    if (name.raw !== undefined) parts.push('\nname:\t', name.raw);
+  }
+  parts.push('\n');
+  // By join, which makes one flat text.
+  return parts.join('');
 }
 
-function asOctal(text: RawText): number | undefined {
-  return OCTAL.test(text) ? Number.parseInt(text, 8) : undefined;
+function inexactInteger(
+  text: RawText,
+  start: number,
+  end: number,
+): number | undefined {
+  return asInexactInteger(text.slice(start, end));
+}
+
+function octal(text: RawText, start: number, end: number): number | undefined {
+  const digits = text.slice(start, end);
+  return OCTAL.test(digits) ? Number.parseInt(digits, 8) : undefined;
 }

@@ -77,11 +77,18 @@ export function hex(text: RawText, start: number, end: number): bigint {
 
 /** A whole string of decimal digits as bigint, else undefined. */
 export function asDecimal(text: RawText): bigint | undefined {
+  return wholeDecimal(text, 0, text.length);
+}
+
+/** [start, end) as bigint if it is all decimal digits, else undefined. */
+export function wholeDecimal(
+  text: RawText,
+  start: number,
+  end: number,
+): bigint | undefined {
   // 20 digits hold 64 bits; a longer run is no number of the kernel's.
-  return text.length > 0 &&
-    text.length <= 20 &&
-    digitsEnd(text, 0) === text.length
-    ? decimal(text, 0, text.length)
+  return end > start && end - start <= 20 && digitsEnd(text, start) === end
+    ? decimal(text, start, end)
     : undefined;
 }
 

@@ -137,9 +137,9 @@ export class DeviceState {
       fds.delete(fd);
       this.count(holding, -1, 0);
     }
-    for (const [i, {fd}] of added.entries()) {
-      const holding = holdings[i];
-      if (holding !== undefined) fds.set(fd, holding);
+    for (let i = 0; i < holdings.length; i++) {
+      const [ref, holding] = [added[i], holdings[i]];
+      if (ref !== undefined && holding !== undefined) fds.set(ref.fd, holding);
     }
     if (fds.size === 0) tracked.tables.delete(name);
     tracked.stale = true;
@@ -288,8 +288,8 @@ export class DeviceState {
 
   snapshotProcesses(): Map<number, ProcessHoldings> {
     const processes = new Map<number, ProcessHoldings>();
-    for (const [pid, tracked] of this.processes) {
-      const {view, asOfNs, stale} = tracked;
+    for (const tracked of this.processes.values()) {
+      const {pid, view, asOfNs, stale} = tracked;
       if (view === undefined || stale) tracked.view = viewOf(tracked);
       // Read again and found the same.
       else if (view.asOfNs !== asOfNs) tracked.view = {...view, asOfNs};
