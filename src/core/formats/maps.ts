@@ -116,7 +116,8 @@ const SHARED_INODE = 'anon_inode:dmabuf';
  * - `/dmabuf:` alone is printed for a name never set and for "": raw is
  *   undefined and doubtful is true.
  * - `/dmabuf (deleted)`, of the first posted form of the patch, tells no name:
- *   the same.
+ *   the same, though what it has may be known from elsewhere (see
+ *   {@link tellsNoName}).
  *
  * Only a path: a file in the root directory could be named so too. The size
  * and the exporter come from elsewhere.
@@ -133,6 +134,11 @@ export function dmaBufPathName(
     return {raw: printed.replaceAll('\\012', '\n'), doubtful: true};
   }
   return {raw: printed, doubtful: false};
+}
+
+/** Every buffer has this path, whatever its name (first posted patch). */
+export function tellsNoName(path: RawText): boolean {
+  return path === RFC_V1;
 }
 
 /** The path of a buffer as printed in maps (`escaped`) or by readlink. */

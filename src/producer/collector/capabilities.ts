@@ -57,8 +57,8 @@ export interface Capabilities {
 /**
  * Asks the device once what it offers.
  *
- * @throws DeviceError `refused` for a kernel before 5.3, whose dma-bufs all
- *     share one inode and so cannot be told apart
+ * @throws DeviceError `refused` for a kernel whose dma-bufs all share one inode
+ *     and so cannot be told apart
  */
 export async function probe(session: CollectorSession): Promise<Capabilities> {
   const [slurped, properties, bufinfo, debugfs, bpf, sysfs, counts, fds, maps] =
@@ -82,10 +82,10 @@ export async function probe(session: CollectorSession): Promise<Capabilities> {
     ]);
   const files = parseSlurp(slurped.body);
   const kernelRelease = files.get(RELEASE_PATH)?.trim();
-  refuseOldKernel(kernelRelease);
   const exists = await existing(session);
+  const {columns} = parseBufinfo(bufinfo.status === 0 ? bufinfo.body : '');
   const bufinfoAnswers = answers(
-    bufinfo.status === 0 && isBufinfo(bufinfo.body),
+    columns.length > 0,
     exists.has(BUFINFO_PATH) || !exists.has('/sys/kernel/debug/.'),
   );
   const bpfAnswers = answers(
@@ -96,6 +96,8 @@ export async function probe(session: CollectorSession): Promise<Capabilities> {
     exists.has(SYSFS_PATH) && isList(sysfs.body),
     exists.has(SYSFS_PATH),
   );
+  const kernelList = bestList(bufinfoAnswers, bpfAnswers, sysfsAnswers);
+  refuseSharedInode(kernelRelease, kernelList, columns);
   return {
     kernelRelease,
     bootId: files.get(BOOT_ID_PATH)?.trim(),
@@ -116,7 +118,7 @@ export async function probe(session: CollectorSession): Promise<Capabilities> {
       exists.has('/proc/self/dmabuf_pss'),
     ),
     fdCounts: (parsePathStats(counts.body).items[0]?.size ?? 0n) > 0n,
-    kernelList: bestList(bufinfoAnswers, bpfAnswers, sysfsAnswers),
+    kernelList,
   };
 }
 
@@ -151,10 +153,6 @@ function answers(works: boolean, exists: boolean): Answers {
 function walkAnswers(errors: RawText | undefined): Answers {
   if (errors === undefined) return 'absent';
   return parseWalkErrors(errors).refused.size > 0 ? 'no permission' : 'yes';
-}
-
-function isBufinfo(text: RawText): boolean {
-  return parseBufinfo(text).columns.length > 0;
 }
 
 function isBpf(text: RawText): boolean {
@@ -212,12 +210,35 @@ function isAtLeast(
   return found > major || (found === major && Number(match[2]) >= minor);
 }
 
-function refuseOldKernel(release: string | undefined): void {
+/**
+ * Since 5.3 each dma-buf has an inode of its own. Older kernels may have the
+ * patches too, as Android's 4.14 and 4.19 do: a list that tells inodes shows
+ * it. Where no list can be read, only the release is left to go by.
+ *
+ * @throws DeviceError
+ */
+function refuseSharedInode(
+  release: string | undefined,
+  list: KernelList | undefined,
+  bufinfoColumns: readonly string[],
+): void {
+  const kernel = `kernel ${release ?? 'of an unknown release'}`;
+  if (list !== undefined) {
+    if (list !== 'bufinfo' || bufinfoColumns.includes('ino')) return;
+    throw new DeviceError(
+      'refused',
+      `${kernel} is too old: all its dma-bufs share one inode (its bufinfo ` +
+        'has no column ino) and cannot be told apart',
+      'record on a device with kernel 5.3 or newer',
+    );
+  }
   if (isAtLeast(release, FIRST_WITH_INODES) !== false) return;
   throw new DeviceError(
     'refused',
-    `kernel ${release ?? ''} is too old: before 5.3 all dma-bufs share one ` +
-      'inode and cannot be told apart',
-    'record on a device with kernel 5.3 or newer',
+    `${kernel} is too old: before 5.3 all dma-bufs share one inode, unless ` +
+      `it was patched, which only the column ino of ${BUFINFO_PATH} shows, ` +
+      'and that cannot be read',
+    'become root (--root or --su) with debugfs mounted to have it looked at, ' +
+      'or record on a device with kernel 5.3 or newer',
   );
 }

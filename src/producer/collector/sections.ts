@@ -3,7 +3,11 @@
 // find, stat and grep print about paths under /proc. A full scan has some ten
 // thousand of them: they are scanned by their characters, without a string for
 // each line or field.
-import {dmaBufPathName, mapsLineAt} from '../../core/formats/index.js';
+import {
+  dmaBufPathName,
+  mapsLineAt,
+  tellsNoName,
+} from '../../core/formats/index.js';
 import {
   decimal,
   decimalNumber,
@@ -127,6 +131,7 @@ export interface Mapping {
   /** `START-END` in hex, as /proc/PID/map_files names it. */
   readonly range: string;
   readonly lengthBytes: bigint;
+  /** Undefined where the path tells none. */
   readonly name: BufferName | undefined;
 }
 
@@ -155,7 +160,7 @@ export function mappingAt(
     inode: entry.inode,
     range: `${entry.start.toString(16)}-${entry.end.toString(16)}`,
     lengthBytes: entry.end - entry.start,
-    name,
+    name: tellsNoName(entry.path) ? undefined : name,
   };
 }
 

@@ -14,6 +14,7 @@ import {
   renderSmapsEntry,
   type MapsEntry,
   type SmapsEntry,
+  tellsNoName,
 } from '../../../src/core/formats/index.js';
 import {damaged, dmaBufName, rawLine, rawText, uint64} from './arbitraries.js';
 import {KERNELS, ROLES, capture, madeHoldings, madeNames} from './captures.js';
@@ -182,6 +183,12 @@ describe('the path of a dma-buf', () => {
     expect(dmaBufPathName('/dmabuf:', maps)).toEqual(unknown);
     expect(dmaBufPathName('/dmabuf:', link)).toEqual(unknown);
     expect(dmaBufPathName('/dmabuf (deleted)', link)).toEqual(unknown);
+  });
+
+  it('is not in the one path that the first patch gave all buffers', () => {
+    expect(tellsNoName('/dmabuf (deleted)')).toBe(true);
+    expect(tellsNoName('/dmabuf:')).toBe(false);
+    expect(tellsNoName('/dmabuf:x (deleted)')).toBe(false);
   });
 
   it('keeps what looks like marks of the kernel', () => {

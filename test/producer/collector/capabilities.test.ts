@@ -4,9 +4,11 @@ import {
   androidKernelProfile,
   kernelProfile,
   SimulatedKernel,
+  type KernelProfile,
 } from '../../../src/core/kernel/index.js';
 import {hasUniqueInodes} from '../../../src/producer/collector/capabilities.js';
 import {connectCollector} from '../../../src/producer/collector/connect.js';
+import type {Device} from '../../../src/producer/device/device.js';
 import {deviceOfKernel} from '../../../src/producer/device/simulated_device.js';
 import {World} from './kernel_world.js';
 import {observe} from './observer.js';
@@ -126,31 +128,90 @@ describe('what a device offers', () => {
   });
 });
 
+/** The device with a bufinfo whose column of inodes is some other one. */
+function withoutInodes(device: Device): Device {
+  return {
+    kind: device.kind,
+    serial: device.serial,
+    description: device.description,
+    run: (command) => device.run(command),
+    close: () => device.close(),
+    open: async (command) => {
+      const stream = await device.open(command);
+      return {
+        write: (data) => stream.write(data),
+        close: () => stream.close(),
+        chunks: (async function* () {
+          for await (const chunk of stream.chunks) {
+            const text = Buffer.from(chunk).toString('latin1');
+            const other = text.replace('\tino     ', '\tabc     ');
+            yield Buffer.from(other, 'latin1');
+          }
+        })(),
+      };
+    },
+  };
+}
+
 describe('a kernel', () => {
-  it.each([
-    ['4.19.191', /kernel 4\.19\S* is too old.*5\.3 or newer/],
-    ['5.2.0', /kernel 5\.2\S* is too old/],
-  ])('%s is refused', async (release, message) => {
-    const kernel = new SimulatedKernel({
-      profile: kernelProfile('5.3', {release}),
+  const kernelOf = (release: string, points: Partial<KernelProfile> = {}) =>
+    new SimulatedKernel({
+      profile: kernelProfile('5.3', {release, ...points}),
       seed: 1,
     });
-    const device = deviceOfKernel(kernel, {description: 'old'});
+  const refusalOf = async (
+    kernel: SimulatedKernel,
+    change = (device: Device) => device,
+  ): Promise<unknown> => {
+    const device = change(deviceOfKernel(kernel, {description: 'old'}));
     const error: unknown = await connectCollector(device).catch(
       (reason: unknown) => reason,
     );
-    expect(error).toMatchObject({code: 'refused'});
-    expect(String(error)).toMatch(message);
     // Nothing is left running there.
     expect(kernel.processes.list().map(({comm}) => comm)).toEqual(['init']);
-  });
+    return error;
+  };
 
-  it.each(['5.3.0', '10.0', 'custom'])('%s is not', async (release) => {
-    const kernel = new SimulatedKernel({
-      profile: kernelProfile('5.3', {release}),
-      seed: 1,
+  it.each(['4.19.191', '5.2.0'])(
+    '%s is refused where nothing shows that it was patched',
+    async (release) => {
+      const error = await refusalOf(kernelOf(release, {debugfs: false}));
+      expect(error).toMatchObject({code: 'refused'});
+      expect(String(error)).toMatch(
+        new RegExp(
+          `kernel ${release} is too old: before 5\\.3 .* column ino of ` +
+            '/sys/kernel/debug/dma_buf/bufinfo shows, .* cannot be read: ' +
+            'become root .* debugfs mounted .* 5\\.3 or newer',
+        ),
+      );
+    },
+  );
+
+  it.each(['4.19.191', '5.3.0', 'custom'])(
+    '%s is refused where its list has no inodes',
+    async (release) => {
+      const error = await refusalOf(kernelOf(release), withoutInodes);
+      expect(error).toMatchObject({code: 'refused'});
+      expect(String(error)).toMatch(
+        new RegExp(
+          `kernel ${release} is too old: all its dma-bufs share one inode ` +
+            '.* no column ino',
+        ),
+      );
+    },
+  );
+
+  it.each([
+    ['4.14.212', {}],
+    ['4.19.191', {}],
+    ['5.0.0-rc8', {pathText: 'deleted'}],
+    ['5.3.0', {debugfs: false}],
+    ['10.0', {debugfs: false}],
+    ['custom', {debugfs: false}],
+  ] as const)('%s with %j is not', async (release, points) => {
+    const device = deviceOfKernel(kernelOf(release, points), {
+      description: 'new enough',
     });
-    const device = deviceOfKernel(kernel, {description: 'new enough'});
     const {capabilities, close} = await connectCollector(device);
     expect(capabilities.kernelRelease).toBe(release);
     await close();

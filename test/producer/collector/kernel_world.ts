@@ -500,20 +500,26 @@ const LISTS = {
   nothing: {debugfs: false, sysfsStats: false, bpfIterator: false},
 } as const;
 
-/** Kernels 5.10 to 7.x, each with every list that there may be. */
+type List = keyof typeof LISTS;
+
+/**
+ * Kernels 5.10 to 7.x, each with every list that there may be, and the first
+ * ones, of which only bufinfo shows that they have inodes.
+ */
 export const SETTINGS: readonly Setting[] = [
-  '5.10',
-  '5.15',
-  '6.1',
-  '6.12',
-  '7.x',
-].flatMap((name) =>
-  (Object.keys(LISTS) as (keyof typeof LISTS)[]).map((list) => ({
+  ...['rfc-v1', '5.3'].map((name) => settingOf(name, 'bufinfo')),
+  ...['5.10', '5.15', '6.1', '6.12', '7.x'].flatMap((name) =>
+    (Object.keys(LISTS) as List[]).map((list) => settingOf(name, list)),
+  ),
+];
+
+function settingOf(name: string, list: List): Setting {
+  return {
     title: `${name} with ${list}`,
     profile: androidKernelProfile(name, {
       ...LISTS[list],
       // Some have the sums of Android's kernels, some do not.
       dmabufRss: ['6.1', '7.x'].includes(name),
     }),
-  })),
-);
+  };
+}

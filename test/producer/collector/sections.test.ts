@@ -95,6 +95,13 @@ describe('parseMappings', () => {
     expect(item?.name).toEqual({raw: undefined, doubtful: true});
   });
 
+  it('reads no name where all buffers have one path', () => {
+    const [item] = parseMappings(
+      maps('00400000-00401000 rw-s 00000000 00:0b 9 /dmabuf (deleted)'),
+    ).items;
+    expect(item).toMatchObject({inode: 9n, name: undefined});
+  });
+
   it('passes over files that have the word in their path', () => {
     const line = '00400000-00401000 r--p 00000000 fe:00 9 /data/dmabuf:x';
     expect(parseMappings(maps(line))).toEqual({items: [], malformed: 0});
