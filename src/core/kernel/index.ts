@@ -8,6 +8,7 @@ export * from './profile.js';
 export * from './scenarios/index.js';
 export * from './simulated_kernel.js';
 export * from './simulation.js';
+export {BOOT_REALTIME_NS} from './system_stat.js';
 export type {OpenFile} from './open_file.js';
 export type {FileStat, NodeFs, ProcFs} from './vfs.js';
 export type {

@@ -13,6 +13,7 @@ import type {Process, Thread} from './process_table.js';
 import {mapFilesDirectory, mapsLines, renderSmaps} from './procfs_maps.js';
 import type {KernelProfile} from './profile.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
+import {idleNs, renderSystemStat} from './system_stat.js';
 import type {DirectoryNode, FileNode, VfsNode} from './vfs_node.js';
 import {directory, file, linkTo} from './vfs_node.js';
 
@@ -41,9 +42,10 @@ export function procDirectory(
     uptime: file(() =>
       renderProcUptime({
         uptimeNs: kernel.now,
-        idleNs: (kernel.now * BigInt(profile.cpus) * 4n) / 5n,
+        idleNs: idleNs(kernel.now, profile.cpus),
       }),
     ),
+    stat: file(() => renderSystemStat(kernel.now, profile.cpus)),
     version: file(
       () =>
         `Linux version ${profile.release} (build@simulator) ` +

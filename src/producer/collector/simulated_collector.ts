@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  BOOT_REALTIME_NS,
   KernelError,
   type NodeFs,
   type SimulatedKernel,
@@ -8,8 +9,6 @@ import type {RawText} from '../../core/model/index.js';
 import {COLLECTOR_VERSION} from './script.js';
 import {Listing, Place, ProcessPlaces} from './simulated_places.js';
 
-/** UTC of the simulated kernel's boot: a Sunday nobody takes for a recording. */
-const BOOT_REALTIME_NS = 946_728_000_000_000_000n;
 const STEP_NS = 10_000_000n;
 
 const PROPERTIES: ReadonlyMap<string, string> = new Map([
