@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {mkdir, readdir, symlink, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {KernelError, type ProcFs} from '../../core/kernel/index.js';
 import type {RawText} from '../../core/model/index.js';
 
@@ -15,6 +15,16 @@ export interface WrittenTree {
   readonly links: number;
 }
 
+/** Beside proc/ and sys/: says what they are. */
+export const MARKER = 'SIMULATED';
+
+export interface TreeOptions {
+  /** Text of the file {@link MARKER}: that it is simulated, and how made. */
+  readonly about: string;
+  /** Ends it between two files. */
+  readonly signal?: AbortSignal;
+}
+
 /** Directories of /proc/PID whose entries are links to what is open. */
 const LINK_DIRECTORY = /\/(?:fd|map_files)$/;
 const S_IFMT = 0o170000;
@@ -23,19 +33,21 @@ const S_IFDIR = 0o040000;
 /**
  * Writes /proc and /sys as real files below `directory`, for programs that
  * take the place of /proc as a parameter. Links have the kernel's text, so what
- * they lead to is not what was open. Holds one file at a time.
+ * they lead to is not what was open. Holds one file at a time. The marker is
+ * written first: no part of a tree is without it.
  *
  * @param directory made where there is none; has to be empty
- * @param signal ends it between two files
  * @throws TreeError; AbortError of the signal
  */
 export async function writeTree(
   vfs: ProcFs,
   directory: string,
-  signal?: AbortSignal,
+  {about, signal}: TreeOptions,
 ): Promise<WrittenTree> {
   await prepare(directory);
-  const written = {files: 0, links: 0};
+  const marker = join(directory, MARKER);
+  await attempt(marker, () => writeFile(marker, about));
+  const written = {files: 1, links: 0};
   const copy = async (path: string): Promise<void> => {
     const to = join(directory, path);
     await attempt(to, () => mkdir(to));
@@ -75,12 +87,31 @@ function readOrEmpty(vfs: ProcFs, path: string): RawText {
 }
 
 async function prepare(directory: string): Promise<void> {
-  await attempt(directory, () => mkdir(directory, {recursive: true}));
+  await attempt(directory, () => makeDirectory(directory));
   const entries = await attempt(directory, () => readdir(directory));
   if (entries.length > 0) {
     throw new TreeError(
       `${directory} is not empty: name a directory that is new or empty`,
     );
+  }
+}
+
+/**
+ * Makes a directory and those above it that are missing. Not by mkdir's option
+ * `recursive`: Node 20 tries forever where a directory that is there takes
+ * no new ones and says ENOENT, as /proc does.
+ */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const {code} = error as NodeJS.ErrnoException;
+    // Whether it is a directory is found when it is listed.
+    if (code === 'EEXIST' || code === 'EISDIR') return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path) throw error;
+    await makeDirectory(parent);
+    await mkdir(path);
   }
 }
 
@@ -100,6 +131,8 @@ function reason(error: unknown): string {
     case 'EEXIST':
     case 'ENOTDIR':
       return 'something that is no directory is in the way; choose another one';
+    case 'ENOENT':
+      return 'no directory can be made there; choose another one';
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':

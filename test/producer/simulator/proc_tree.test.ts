@@ -4,6 +4,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import {join} from 'node:path';
@@ -19,6 +20,7 @@ import {runCli, STEERS_TERMINAL} from '../cli/fake_io.js';
 import {temporaryFolder} from '../trace/temporary.js';
 
 const folder = temporaryFolder();
+const about = 'made by a test';
 
 function read(directory: string, path: string): string {
   return readFileSync(join(directory, path), 'latin1');
@@ -30,7 +32,7 @@ describe('a tree of /proc and /sys', () => {
   let written: {files: number; links: number};
   beforeAll(async () => {
     kernel.advance(3_000_000_000n);
-    written = await writeTree(kernel.vfs, directory);
+    written = await writeTree(kernel.vfs, directory, {about});
   });
 
   it('has every process with its files as the kernel prints them', () => {
@@ -85,22 +87,51 @@ describe('a tree of /proc and /sys', () => {
     }
   });
 
+  it('has a marker beside them', () => {
+    expect(readdirSync(directory).sort()).toEqual(['SIMULATED', 'proc', 'sys']);
+    expect(read(directory, 'SIMULATED')).toBe(about);
+  });
+
+  it('tells when it booted', () => {
+    expect(read(directory, '/proc/stat')).toMatch(
+      /^cpu {2}\d+ 0 0 \d+ 0 0 0 0 0 0\n(cpu[0-7] .*\n){8}btime 946728000\n$/,
+    );
+  });
+
+  it('is not made where no directory can be', async () => {
+    const refused = (path: string): Promise<void> =>
+      expect(writeTree(kernel.vfs, path, {about})).rejects.toThrow(
+        `cannot write ${path}: `,
+      );
+    // There mkdir says ENOENT although the directory above is there.
+    await refused('/proc/not/there');
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'));
+    await refused(join(folder, 'dangling', 'tree'));
+  });
+
   it('is not written over something', async () => {
-    await expect(writeTree(kernel.vfs, directory)).rejects.toThrow(
+    await expect(writeTree(kernel.vfs, directory, {about})).rejects.toThrow(
       `${directory} is not empty: name a directory that is new or empty`,
     );
     const file = join(folder, 'file');
     writeFileSync(file, '');
-    await expect(writeTree(kernel.vfs, file)).rejects.toThrow(
+    await expect(writeTree(kernel.vfs, file, {about})).rejects.toThrow(
       /^cannot write .*file: something that is no directory is in the way; /,
     );
   });
 
   it('ends between two files when it is asked to', async () => {
     await expect(
-      writeTree(kernel.vfs, join(folder, 'aborted'), AbortSignal.abort()),
+      writeTree(kernel.vfs, join(folder, 'aborted'), {
+        about,
+        signal: AbortSignal.abort(),
+      }),
     ).rejects.toThrow(/abort/i);
-    expect(readdirSync(join(folder, 'aborted'), {recursive: true})).toEqual([
+    expect(
+      readdirSync(join(folder, 'aborted'), {recursive: true}).sort(),
+    ).toEqual([
+      // No part of a tree passes for a real one.
+      'SIMULATED',
       'proc',
     ]);
   });
@@ -116,7 +147,7 @@ describe('a tree of /proc and /sys', () => {
     );
     const to = join(folder, 'odd');
     mkdirSync(to);
-    await writeTree(odd.vfs, to);
+    await writeTree(odd.vfs, to, {about});
     for (const [i, fd] of fds.entries()) {
       const link = join(to, 'proc', '1', 'fd', `${fd}`);
       expect(readlinkSync(link, 'latin1')).toBe(`/dmabuf:${names[i] ?? ''}`);
@@ -155,17 +186,39 @@ describe('perfetto-dmabuf simulate', () => {
     for (const path of paths) expect(read(two, path)).toBe(read(one, path));
     const bufinfo = '/sys/kernel/debug/dma_buf/bufinfo';
     expect(read(one, bufinfo)).toContain('isp-tnr');
+    expect(read(one, 'SIMULATED')).toMatch(
+      new RegExp(
+        '^SIMULATED DATA: .* no real device\\.\\n\\nMade by: +perfetto-dmabuf ' +
+          '\\S+, simulate --tree\\nScenario: kernel-growth \\(.*\\)\\nSeed: +3\\n' +
+          'Scale: +0\\.5\\nProfile: +5\\.15 \\(5\\.15\\..*\\)\\nTime: +2\\.5 s .*\\n$',
+      ),
+    );
+  });
+
+  it.each([
+    ['5.10', true],
+    ['5.15', false],
+  ])('says what a tree of %s cannot tell: %s', async (profile, warns) => {
+    const tree = join(folder, `of-${profile}`);
+    const ran = await runCli([
+      ...['simulate', '--tree', tree, '--profile', profile, '--scale', '0.1'],
+    ]);
+    expect(ran.code).toBe(0);
+    const note = /fdinfo of this kernel has no inodes.* links .* lead nowhere/;
+    expect(note.test(ran.stderr)).toBe(warns);
+    expect(note.test(read(tree, 'SIMULATED'))).toBe(warns);
   });
 
   it.each([
     [['simulate'], /'--tree <dir>' not specified/],
-    [['simulate', '--tree', ''], /^perfetto-dmabuf: cannot write /],
+    [['simulate', '--tree', ''], /argument '' is invalid\. Give the path /],
+    [['simulate', '--tree', '/proc/not/there'], /: cannot write \/proc\/not/],
     [['simulate', '--tree', 'x', '--scale', '1000'], /scale from 0\.01 to 100/],
     [['simulate', '--tree', 'x', '--profile', '2.4'], /'2\.4' is invalid/],
     [['simulate', '--tree', 'x', '--at', '-1'], /seconds from 0 to 3600/],
   ])('refuses %j in one line', async (argv, expected) => {
     const ran = await runCli(argv);
-    expect(ran.code).not.toBe(0);
+    expect(ran.code).toBe(/cannot write/.test(ran.stderr) ? 1 : 2);
     const [line = '', ...more] = ran.stderr
       .split('\n')
       .filter((text) => !text.startsWith('=== '));
