@@ -29,7 +29,11 @@ export function addSourceOptions(command: Command): Command {
       'the device, as adb lists it (or ANDROID_SERIAL)',
     )
     .addOption(
-      new Option('--source <source>', 'what to read from')
+      new Option(
+        '--source <source>',
+        'what to read from: auto takes the simulator where there is no device ' +
+          'or only Android emulators, device takes an emulator too',
+      )
         .choices(['auto', 'device', 'simulator'])
         .default('auto'),
     )

@@ -26,8 +26,9 @@ export type SourceChoice =
  *
  * `auto` takes the device if there is one. It takes the simulator if none is
  * attached or if the one to take is an Android emulator, whose dma-bufs say
- * nothing about a real device. A device that is there and cannot be used, or a
- * choice of several, is an error: a simulation would hide it.
+ * nothing about a real device; so it does of several if all are emulators. A
+ * device that is there and cannot be used, or a choice of several, is an error:
+ * a simulation would hide it.
  *
  * @throws DeviceError
  */
@@ -61,6 +62,18 @@ export function chooseSource(question: SourceQuestion): SourceChoice {
   }
   if (mayFallBack && devices.length === 0) {
     return {kind: 'simulator', why: 'no device is attached'};
+  }
+  if (
+    mayFallBack &&
+    devices.length > 1 &&
+    devices.every(({emulator}) => emulator === true)
+  ) {
+    return {
+      kind: 'simulator',
+      why:
+        `all that is attached are Android emulators (${listing(devices)}; ` +
+        '--source device -s SERIAL records one)',
+    };
   }
 
   const device =

@@ -20,8 +20,12 @@ export async function openSource(
   adb: Adb,
   question: Omit<SourceQuestion, 'devices'>,
 ): Promise<OpenedSource> {
-  const devices =
+  const listed =
     question.source === 'simulator' ? [] : await listedOrWhyNot(adb);
+  const devices =
+    listed instanceof DeviceError || !asksWhatAllAre(question)
+      ? listed
+      : await knownIfAllEmulators(adb, listed);
   const choice = chooseSource({...question, devices});
   if (choice.kind === 'simulator') return choice;
 
@@ -43,6 +47,48 @@ async function listedOrWhyNot(
     return await adb.listDevices();
   } catch (error) {
     if (error instanceof DeviceError) return error;
+    throw error;
+  }
+}
+
+/** Whether emulators alone lead to the simulator. */
+function asksWhatAllAre({
+  source,
+  serial = '',
+  envSerial = '',
+}: Omit<SourceQuestion, 'devices'>): boolean {
+  return source === 'auto' && serial === '' && envSerial === '';
+}
+
+/**
+ * Of several devices, asks those whose serial does not tell whether they are
+ * emulators, up to the first that is none.
+ */
+async function knownIfAllEmulators(
+  adb: Adb,
+  devices: readonly ListedDevice[],
+): Promise<readonly ListedDevice[]> {
+  if (devices.length < 2) return devices;
+  const known: ListedDevice[] = [];
+  for (const each of devices) {
+    const emulator =
+      each.emulator ??
+      (each.state === 'device' ? await isEmulator(adb, each.serial) : false);
+    if (!emulator) return devices;
+    known.push({...each, emulator});
+  }
+  return known;
+}
+
+/** False where it cannot be asked. */
+async function isEmulator(adb: Adb, serial: string): Promise<boolean> {
+  try {
+    const device = await adb.openDevice(serial);
+    const {emulator} = device;
+    await device.close();
+    return emulator;
+  } catch (error) {
+    if (error instanceof DeviceError) return false;
     throw error;
   }
 }

@@ -179,6 +179,25 @@ describe('an Android emulator', () => {
     expect(choose([{...PIXEL, emulator: false}]).kind).toBe('device');
   });
 
+  it('means so however many there are, if there is nothing else', () => {
+    const other = {...EMULATOR, serial: 'emulator-5556'};
+    expect(choose([EMULATOR, other])).toEqual({
+      kind: 'simulator',
+      why:
+        'all that is attached are Android emulators (emulator-5554, ' +
+        'emulator-5556; --source device -s SERIAL records one)',
+    });
+    expect(errorOf([EMULATOR, other], {source: 'device'}).code).toBe(
+      'several-devices',
+    );
+    expect(
+      choose([EMULATOR, other], {source: 'device', serial: other.serial}),
+    ).toEqual({kind: 'device', serial: other.serial});
+    expect(errorOf([EMULATOR, inState('unauthorized')]).code).toBe(
+      'several-devices',
+    );
+  });
+
   it('is taken if --source device insists', () => {
     expect(choose([EMULATOR], {source: 'device'})).toEqual({
       kind: 'device',

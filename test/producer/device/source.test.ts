@@ -56,6 +56,25 @@ describe.skipIf(adbVersion() === undefined)('openSource', () => {
     },
   );
 
+  it('takes the simulator in place of several emulators, but of no device', async () => {
+    await attach({'ro.boot.qemu': '1'});
+    await attach({'ro.kernel.qemu': '1'});
+    const adb = bench.open();
+    expect(await openSource(adb, {source: 'auto'})).toMatchObject({
+      kind: 'simulator',
+      why: expect.stringMatching(
+        /emulators \(\S+ .*, \S+ .*; --source device -s SERIAL records one\)$/,
+      ) as string,
+    });
+    await expect(openSource(adb, {source: 'device'})).rejects.toMatchObject({
+      code: 'several-devices',
+    });
+    await attach({});
+    await expect(openSource(adb, {source: 'auto'})).rejects.toMatchObject({
+      code: 'several-devices',
+    });
+  });
+
   it('throws for a device that cannot be used', async () => {
     const serial = await attach({}, {handshake: 'demand-auth'});
     await expect(
