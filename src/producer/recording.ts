@@ -4,11 +4,15 @@ import {compare} from '../core/changes/index.js';
 import {FormatError} from '../core/formats/index.js';
 import type {Snapshot} from '../core/model/index.js';
 import {DeviceError, oneLine} from './device/index.js';
+import {recordingClock, type RecordingClock} from './recording_clock.js';
 import type {ConnectedSource} from './source.js';
 import {TraceEncoder, type TraceSink} from './trace/index.js';
 
 export interface RecordingOptions {
-  /** Undefined: until the signal aborts or the device goes away. */
+  /**
+   * In the device's time, as the interval; undefined: until the signal aborts
+   * or the device goes away.
+   */
   readonly durationMs?: number | undefined;
   /** Aim from the start of one sample to the start of the next. */
   readonly intervalMs: number;
@@ -27,6 +31,7 @@ export const FINISHED = Symbol('finished');
 
 /** How a recording stands after a sample. */
 export interface Progress {
+  /** In the device's time. */
   readonly elapsedMs: number;
   readonly samples: number;
   readonly buffers: number;
@@ -50,6 +55,11 @@ export interface RecordingResult {
   readonly last?: Snapshot;
   readonly bytesWritten: number;
   readonly reachedIntervalMs: number | undefined;
+  /**
+   * How many times faster than real time a simulated device's went; undefined
+   * for a real one, and before the second sample.
+   */
+  readonly reachedSpeed?: number | undefined;
 }
 
 /** How a recording ended, as its trace says it. */
@@ -100,7 +110,7 @@ interface Ending {
 class Recording {
   private readonly encoder: TraceEncoder;
   private readonly accountant = new Accountant();
-  private readonly startMs = performance.now();
+  private readonly clock: RecordingClock;
   private firstSampleNs: bigint | undefined;
   private last: Snapshot | undefined;
   private samples = 0;
@@ -111,6 +121,7 @@ class Recording {
     private readonly sink: TraceSink,
     private readonly options: RecordingOptions,
   ) {
+    this.clock = recordingClock(source.device);
     this.encoder = new TraceEncoder({
       provenance: source.provenance,
       dmabufRssInProcessStats: options.dmabufRssElsewhere !== true,
@@ -126,6 +137,7 @@ class Recording {
       ...(this.last === undefined ? {} : {last: this.last}),
       bytesWritten: this.sink.bytesWritten,
       reachedIntervalMs: this.reachedIntervalMs(),
+      reachedSpeed: this.clock.reachedSpeed,
     };
   }
 
@@ -143,7 +155,8 @@ class Recording {
     const {sampler} = this.source.collector;
     let failures = 0;
     for (;;) {
-      const dueMs = performance.now() + this.options.intervalMs;
+      const dueMs = this.clock.elapsedMs + this.options.intervalMs;
+      this.clock.beginSample(dueMs);
       const sample = await this.unlessAborted(() =>
         sampler.sample().catch((error: unknown) => lostSample(error)),
       );
@@ -194,7 +207,7 @@ class Recording {
     this.samples++;
     if (snapshot.coverage.problems.length > 0) this.damaged++;
     this.options.onProgress?.({
-      elapsedMs: performance.now() - this.startMs,
+      elapsedMs: this.clock.elapsedMs,
       samples: this.samples,
       buffers: snapshot.buffers.size,
       totalBytes: accounting.total?.bytes,
@@ -209,12 +222,10 @@ class Recording {
   private async pause(
     dueMs: number,
   ): Promise<'duration' | 'interrupt' | undefined> {
-    const {durationMs, signal} = this.options;
-    const endMs =
-      durationMs === undefined ? Infinity : this.startMs + durationMs;
-    await wait(Math.min(dueMs, endMs) - performance.now(), signal);
+    const {durationMs = Infinity, signal} = this.options;
+    await this.clock.wait(Math.min(dueMs, durationMs), signal);
     if (signal.aborted) return this.endOfSignal();
-    return performance.now() >= endMs ? 'duration' : undefined;
+    return this.clock.elapsedMs >= durationMs ? 'duration' : undefined;
   }
 
   private endOfSignal(): 'duration' | 'interrupt' {
@@ -254,18 +265,4 @@ function lostSample(error: unknown): LostSample {
 function describeEnding({endedBy, error}: Ending): string {
   const ended = ENDINGS[endedBy];
   return error === undefined ? ended : `${ended} (${oneLine(error.message)})`;
-}
-
-/** Resolves after `ms`, or at once when the signal aborts. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, Math.max(0, ms));
-    signal.addEventListener('abort', done, {once: true});
-    if (signal.aborted) done();
-  });
 }

@@ -39,7 +39,7 @@ export interface SourceOptions {
 }
 
 /** Options of the simulator, by the names that the command line has for them. */
-export type SimulatorOptions = Omit<SimulatedDeviceOptions, 'monotonicNs'>;
+export type SimulatorOptions = Omit<SimulatedDeviceOptions, 'requestNs'>;
 
 /** A device with a collector running on it, or the simulator. */
 export interface ConnectedSource {

@@ -77,10 +77,7 @@ interface Simulated {
 
 /** A simulator in whose time half a second passes with each request. */
 async function simulated(timeoutMs = 30_000): Promise<Simulated> {
-  let nowNs = 0n;
-  const inner = openSimulatedDevice({
-    monotonicNs: () => (nowNs += 500_000_000n),
-  });
+  const inner = openSimulatedDevice({requestNs: 500_000_000n});
   const knob = {tamper: (chunk: Uint8Array) => chunk} as {tamper: Tamper};
   const device: Device = {
     kind: inner.kind,

@@ -2,6 +2,7 @@
 import {randomBytes} from 'node:crypto';
 import type {Device} from '../device/device.js';
 import {probe, type Capabilities} from './capabilities.js';
+import {DEFAULT_PACING, type PacingOptions} from './pacing.js';
 import {Sampler} from './sampler.js';
 import {COLLECTOR_SCRIPT} from './script.js';
 import {CollectorSession} from './session.js';
@@ -39,11 +40,18 @@ export async function connectCollector(
       timeoutMs,
     });
     const capabilities = await probe(session);
-    const sampler = new Sampler(session, capabilities);
+    const sampler = new Sampler(session, capabilities, pacingOf(device));
     await sampler.synchroniseClock();
     return {capabilities, sampler, close: () => session.close()};
   } catch (error) {
     await stream.close();
     throw error;
   }
+}
+
+/** On a simulated device nothing depends on how fast the host is. */
+function pacingOf({time}: Device): PacingOptions {
+  return time === undefined
+    ? DEFAULT_PACING
+    : {...DEFAULT_PACING, clockNs: () => time.nowNs};
 }

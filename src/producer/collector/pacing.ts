@@ -21,6 +21,8 @@ export interface PacingOptions {
   readonly listBytesASample: number;
   /** Share of the time for full scans that something unexplained asks for. */
   readonly searchShare: number;
+  /** The clock by which readings' cost is measured, ns. */
+  readonly clockNs: () => bigint;
 }
 
 export const DEFAULT_PACING: PacingOptions = {
@@ -29,6 +31,7 @@ export const DEFAULT_PACING: PacingOptions = {
   listShare: 0.1,
   listBytesASample: 100_000,
   searchShare: 0.2,
+  clockNs: () => process.hrtime.bigint(),
 };
 
 /** Share of the time that regular full scans may take before they get rarer. */

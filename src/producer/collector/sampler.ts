@@ -208,9 +208,9 @@ export class Sampler {
     if (!full && !isOnlySign && samples * listBytesASample < this.listBytes) {
       return undefined;
     }
-    const startNs = process.hrtime.bigint();
+    const startNs = this.pacing.clockNs();
     const list = await this.listReader.read(kernelList, this.state.buffers);
-    const costNs = process.hrtime.bigint() - startNs;
+    const costNs = this.pacing.clockNs() - startNs;
     this.listPace.note(nowNs, nowNs + costNs);
     this.listSequence = this.sequence;
     this.listBytes = list.bytes;
@@ -295,10 +295,10 @@ export class Sampler {
     if (this.explainPace.mayRun(nowNs, share)) {
       const holders = this.unreadHolders(work, unsettled);
       if (holders.length > 0) {
-        const startNs = process.hrtime.bigint();
+        const startNs = this.pacing.clockNs();
         await this.descriptors.read(work, holders, nowNs, false);
         await this.mappings.read(work, holders, nowNs, false);
-        const costNs = process.hrtime.bigint() - startNs;
+        const costNs = this.pacing.clockNs() - startNs;
         this.explainPace.note(nowNs, nowNs + costNs);
       }
     }

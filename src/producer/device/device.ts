@@ -29,6 +29,24 @@ export interface Device {
 
   /** Ends every stream that is still open. */
   close(): Promise<void>;
+
+  /** Undefined where real time is the device's. */
+  readonly time?: SteppedTime | undefined;
+}
+
+/** Time of a device that is not there: it passes as it is let. */
+export interface SteppedTime {
+  /** How many times faster than real time it is to pass. */
+  readonly speed: number;
+  /** CLOCK_BOOTTIME, ns. */
+  readonly nowNs: bigint;
+  /** Lets it pass up to there, if it is not past that. */
+  advanceTo(ns: bigint): void;
+  /**
+   * How far it may pass while the device answers requests: at first without
+   * end, as every request takes some of it.
+   */
+  limitTo(ns: bigint): void;
 }
 
 export interface OpenOptions {

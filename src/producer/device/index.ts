@@ -8,6 +8,7 @@ export type {
   OpenOptions,
   RawStream,
   RunOptions,
+  SteppedTime,
 } from './device.js';
 export {DeviceError, oneLine} from './device.js';
 export type {ListedDevice} from './device_list.js';

@@ -8,7 +8,12 @@ import {
 } from '../../core/kernel/index.js';
 import {bytesFromRaw, type RawText} from '../../core/model/index.js';
 import {SimulatedCollector} from '../collector/simulated_collector.js';
-import {DeviceError, type Device, type RawStream} from './device.js';
+import {
+  DeviceError,
+  type Device,
+  type RawStream,
+  type SteppedTime,
+} from './device.js';
 
 /** Times as fast as real time, at least and at most. */
 export const SPEED_RANGE = {min: 0.01, max: 1000} as const;
@@ -18,13 +23,14 @@ export interface SimulatedDeviceOptions extends SimulationOptions {
   readonly speed?: number | undefined;
   /** How far into the story the device is opened, s; by default 0. */
   readonly at?: number | undefined;
-  /** Real time, ns, monotonic; injected so that tests can step it. */
-  readonly monotonicNs?: () => bigint;
+  /** Simulated time that a request of the collector takes, ns; by default 1 ms. */
+  readonly requestNs?: bigint | undefined;
 }
 
 /**
- * A device that is not there: a simulated kernel on which a scenario plays in
- * step with real time, read through the collector's own protocol.
+ * A device that is not there: a simulated kernel on which a scenario plays, read
+ * through the collector's own protocol. Its time passes by what is done with it
+ * and not by the host's clock, so that the same options give the same samples.
  *
  * @throws ScenarioError for an unknown scenario or an absurd scale, seed or
  *     speed
@@ -48,7 +54,7 @@ export function openSimulatedDevice(
   const kernelName = profile === DEFAULT_PROFILE ? '' : `, kernel ${profile}`;
   return deviceOfKernel(kernel, {
     description: `simulator: ${scenario.name}, seed ${seed}, scale ${scale}${kernelName}`,
-    onOpen: () => virtualTime(kernel, speed, options.monotonicNs),
+    ...stepped(kernel, speed, options.requestNs ?? REQUEST_NS),
   });
 }
 
@@ -58,6 +64,7 @@ export interface KernelDeviceOptions {
   readonly uid?: number;
   /** Called as a stream opens; what it gives is called before each request. */
   readonly onOpen?: () => () => void;
+  readonly time?: SteppedTime;
 }
 
 /** A simulated kernel as a device. */
@@ -74,6 +81,7 @@ class SimulatedDevice implements Device {
   readonly kind = 'simulator';
   readonly serial = 'simulator';
   readonly description: string;
+  readonly time: SteppedTime | undefined;
   private readonly streams = new Set<SimulatedStream>();
 
   constructor(
@@ -81,6 +89,7 @@ class SimulatedDevice implements Device {
     private readonly options: KernelDeviceOptions,
   ) {
     this.description = options.description;
+    this.time = options.time;
   }
 
   async open(): Promise<RawStream> {
@@ -120,20 +129,33 @@ class SimulatedDevice implements Device {
   }
 }
 
-/** Lets the kernel's time follow real time from now on. */
-function virtualTime(
+/** About what a request takes on a phone. */
+const REQUEST_NS = 1_000_000n;
+
+/** The kernel's time, of which every request takes some. */
+function stepped(
   kernel: SimulatedKernel,
   speed: number,
-  now: () => bigint = () => process.hrtime.bigint(),
-): () => void {
-  // Fixed point, so that a long recording does not lose nanoseconds.
-  const thousandths = BigInt(Math.round(speed * 1000));
-  const realStart = now();
-  const virtualStart = kernel.now;
-  return () => {
-    const due = virtualStart + ((now() - realStart) * thousandths) / 1000n;
-    if (due > kernel.now) kernel.advance(due - kernel.now);
+  requestNs: bigint,
+): Pick<KernelDeviceOptions, 'onOpen' | 'time'> {
+  let limitNs: bigint | undefined;
+  const time: SteppedTime = {
+    speed,
+    get nowNs() {
+      return kernel.now;
+    },
+    advanceTo: (ns) => {
+      if (ns > kernel.now) kernel.advance(ns - kernel.now);
+    },
+    limitTo: (ns) => {
+      limitNs = ns;
+    },
   };
+  const work = (): void => {
+    const endNs = kernel.now + requestNs;
+    time.advanceTo(limitNs !== undefined && limitNs < endNs ? limitNs : endNs);
+  };
+  return {onOpen: () => work, time};
 }
 
 /** Both directions of the simulated collector. */
@@ -145,7 +167,7 @@ class SimulatedStream implements RawStream {
 
   constructor(
     private readonly collector: SimulatedCollector,
-    private readonly catchUp: () => void,
+    private readonly onRequest: () => void,
     private readonly onClose: () => void,
   ) {
     this.say(collector.hello());
@@ -185,7 +207,7 @@ class SimulatedStream implements RawStream {
       if (end === -1) return Promise.resolve();
       const line = this.input.slice(0, end);
       this.input = this.input.slice(end + 1);
-      this.catchUp();
+      this.onRequest();
       const answer = this.collector.answer(line);
       if (answer === undefined) return this.close();
       this.say(answer);

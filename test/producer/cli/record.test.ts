@@ -12,7 +12,10 @@ import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import type {Effects} from '../../../src/producer/cli/effects.js';
 import {realEffects} from '../../../src/producer/cli/effects.js';
 import {run} from '../../../src/producer/cli/main.js';
-import {DeviceError} from '../../../src/producer/device/index.js';
+import {
+  DeviceError,
+  type SteppedTime,
+} from '../../../src/producer/device/index.js';
 import type {ConnectedSource} from '../../../src/producer/source.js';
 import {readRecording} from '../../../src/producer/trace/index.js';
 import {FakeIo, runCli, STEERS_TERMINAL, type Ran} from './fake_io.js';
@@ -102,6 +105,38 @@ describe('record from the simulator', () => {
     expect(recording.ended).toBe('finished');
     expect(recording.buffers.length).toBeGreaterThan(0);
   });
+
+  it.each([
+    [3.2, 4, undefined],
+    [3.1, 4, 'reached speed 3.1 in place of 4: it took longer, and what was'],
+    [0.56, 1, 'reached speed 0.56 in place of 1: it took longer, and what'],
+    [123.4, 1000, 'reached speed 123 in place of 1000: it took longer, and'],
+  ])(
+    'says that it was slow, if it was: speed %d of %d',
+    async (reachedSpeed, speed, expected) => {
+      const source = fakeSource(() => scene);
+      const time = {speed} as SteppedTime;
+      const {code, stderr} = await runCli(['record', '-o', file()], {
+        effects: {
+          ...connecting({...source, device: {...source.device, time}}),
+          record: async (_, sink) => {
+            await sink.close();
+            return {
+              samples: 2,
+              damagedSamples: 0,
+              endedBy: 'duration',
+              bytesWritten: 1,
+              reachedIntervalMs: 250,
+              reachedSpeed,
+            };
+          },
+        },
+      });
+      expect(code).toBe(0);
+      if (expected === undefined) expect(stderr).not.toContain('speed');
+      else expect(stderr).toContain(`warning: the simulation ${expected}`);
+    },
+  );
 
   it('names the trace after it unless told', async () => {
     const before = process.cwd();

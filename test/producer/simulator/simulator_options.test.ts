@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {describe, expect, it} from 'vitest';
 import {SCENARIOS} from '../../../src/core/kernel/index.js';
@@ -48,25 +49,68 @@ describe('perfetto-dmabuf scenarios', () => {
 });
 
 describe('what to simulate', () => {
-  it('is recorded at the speed that is asked for', async () => {
+  it('is recorded at the interval asked for, however fast it plays', async () => {
     const path = join(folder, 'fast.pftrace');
     const ran = await runCli([
       ...['record', '--source', 'simulator', '--scenario', 'fd-leak'],
-      ...['--seed', '11', '--scale', '0.5', '--speed', '20'],
-      ...['-d', '6', '-i', '300', '-o', path],
+      ...['--seed', '11', '--scale', '0.5', '--speed', '1000'],
+      ...['-d', '20', '-o', path],
     ]);
     expect(ran.code).toBe(0);
     expect(ran.stderr).toContain('because --source simulator asks for it');
-    const {provenance, beginNs, endNs, buffers} = await readRecording(path);
+    // No host takes 80 samples in 20 ms.
+    expect(ran.stderr).toMatch(
+      /warning: the simulation reached speed \d\S* in place of 1000: it took /,
+    );
+    const {provenance, samples, buffers} = await readRecording(path);
     expect(provenance.simulated).toBe(true);
     expect(provenance.device).toBe('simulator: fd-leak, seed 11, scale 0.5');
-    // Six simulated seconds, in which the app began to leak, took 0.3 s; in
-    // real time nothing at all would have happened.
-    expect(Number(endNs - beginNs) / 1e9).toBeGreaterThan(2);
+    expect(samples.count).toBe(80);
+    // The device's clock tells microseconds.
+    expect(Number(samples.longestGapNs) / 1e6).toBeCloseTo(250, 1);
     const leaked = buffers.filter(({names}) =>
       names.includes('ImageReader-1024x768f1'),
     );
-    expect(leaked.length).toBeGreaterThan(3);
+    expect(leaked.length).toBeGreaterThan(10);
+  });
+
+  it('lets no more than an interval pass in a sample', async () => {
+    const path = join(folder, 'dense.pftrace');
+    const ran = await runCli([
+      ...['record', '--scenario', 'fd-leak', '--scale', '30', '--speed', '9'],
+      ...['-i', '10', '-d', '0.1', '-o', path],
+    ]);
+    expect(ran.code).toBe(0);
+    const {samples} = await readRecording(path);
+    expect(samples.count).toBe(10);
+    expect(samples.longestGapNs).toBeLessThan(11_100_000n);
+  });
+
+  it('gives the same bytes for the same options, at any speed', async () => {
+    const [one, two] = await Promise.all(
+      ['200', '3'].map(async (speed) => {
+        const path = join(folder, `speed-${speed}.pftrace`);
+        const ran = await runCli([
+          ...['record', '--scenario', 'game-120hz', '--seed', '5'],
+          ...['--speed', speed, '-d', '3', '-o', path],
+        ]);
+        expect(ran.code).toBe(0);
+        return readFileSync(path);
+      }),
+    );
+    expect(one?.length).toBeGreaterThan(10_000);
+    expect(two?.equals(one ?? Buffer.of())).toBe(true);
+  });
+
+  it('takes as long as it is asked to', async () => {
+    const startMs = performance.now();
+    const ran = await runCli([
+      ...['record', '--scenario', 'fd-leak', '--speed', '2', '-d', '2'],
+      ...['-o', join(folder, 'real.pftrace')],
+    ]);
+    expect(ran.code).toBe(0);
+    // Give or take what a timer does.
+    expect(performance.now() - startMs).toBeGreaterThan(990);
   });
 
   it('is dumped as far into the story as is asked for', async () => {

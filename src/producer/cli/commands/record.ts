@@ -210,21 +210,16 @@ async function recordInto(
       : `Recording for ${flags.duration} s; Ctrl-C ends it earlier`,
   );
   let samples = 0;
-  // Durations and intervals are in the simulator's time.
-  const {speed = 1} = flags;
   const options: RecordingOptions = {
     durationMs:
-      flags.duration === undefined
-        ? undefined
-        : (flags.duration * 1000) / speed,
-    intervalMs: flags.interval / speed,
+      flags.duration === undefined ? undefined : flags.duration * 1000,
+    intervalMs: flags.interval,
     signal: interrupts.signal,
     dmabufRssElsewhere: beside?.recordsDmabufRss ?? false,
     onProgress: (progress) => {
       ({samples} = progress);
-      const elapsedMs = progress.elapsedMs * speed;
       const systemTraceBytes = beside?.bytes;
-      if (isLive) line.update({...progress, elapsedMs, systemTraceBytes});
+      if (isLive) line.update({...progress, systemTraceBytes});
     },
   };
   try {
@@ -263,6 +258,8 @@ async function conclude(
   if (source.provenance.simulated) {
     await console.err.line(simulatedBanner(source.simulatedWhy));
   }
+  const slow = slowness(source, result);
+  if (slow !== undefined) await console.warn(slow);
   if (result.damagedSamples > 0) {
     await console.warn(
       `${plural(result.damagedSamples, 'sample')} could not be read in full; ` +
@@ -312,6 +309,27 @@ function summary(
       ? ''
       : `; beside it a system trace, ${formatBytes(systemBytes)}`)
   );
+}
+
+/** Share of the speed asked for below which it is worth a word. */
+const FAST_ENOUGH = 0.8;
+
+/** That the host could not simulate as fast as it was to; undefined if it did. */
+function slowness(
+  {device}: ConnectedSource,
+  {reachedSpeed}: RecordingResult,
+): string | undefined {
+  if (device.time === undefined || reachedSpeed === undefined) return undefined;
+  const {speed} = device.time;
+  if (reachedSpeed >= speed * FAST_ENOUGH) return undefined;
+  return (
+    `the simulation reached speed ${formatSpeed(reachedSpeed)} in place of ` +
+    `${speed}: it took longer, and what was recorded is the same`
+  );
+}
+
+function formatSpeed(speed: number): string {
+  return speed < 10 ? String(Number(speed.toPrecision(2))) : speed.toFixed(0);
 }
 
 /** Nothing was seen, and something was refused. */
