@@ -58,9 +58,29 @@ export {
   DMA_BUF_SET_NAME_B,
   type IoctlArgument,
 } from './kernel/dma_buf_ioctl.js';
+export {
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  type DeviceNumber,
+  type OpenFile,
+} from './kernel/open_file.js';
 export type {DmaBuf, Fence} from './kernel/dma_buf.js';
 export type {DmaBufSubsystem} from './kernel/dma_buf_subsystem.js';
 export type {Importer} from './kernel/importer.js';
-export type {Process, ProcessTable} from './kernel/process_table.js';
-export type {FileStat, ProcFs} from './kernel/vfs.js';
+export type {Process, ProcessTable, Thread} from './kernel/process_table.js';
+export type {FileStat, NodeFs, ProcFs} from './kernel/vfs.js';
+export type {
+  Descriptors,
+  DirectoryNode,
+  FileNode,
+  LinkNode,
+  VfsNode,
+} from './kernel/vfs_node.js';
+export type {
+  BufinfoDialect,
+  BufinfoFence,
+  FenceForm,
+} from './formats/bufinfo.js';
 export type {RawText} from './model/text.js';

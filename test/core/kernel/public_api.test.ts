@@ -30,6 +30,31 @@ const examples: readonly Example[] = [
   prints,
 }));
 
+/** A program that names what the signatures have: it has to compile. */
+const NAMES = {
+  file: resolve(ROOT, 'docs/simulator_names.ts'),
+  source: `
+    import {
+      O_RDONLY, SimulatedKernel, kernelProfile,
+      type BufinfoDialect, type DeviceNumber, type NodeFs, type OpenFile,
+      type Thread, type VfsNode,
+    } from '${SPECIFIER}';
+    const bufinfo: BufinfoDialect = kernelProfile('5.10').bufinfo;
+    export const kernel = new SimulatedKernel({
+      profile: kernelProfile('6.1', {bufinfo}),
+      seed: 1,
+    });
+    kernel.open(1, '/dev/null', {flags: O_RDONLY});
+    const vfs: NodeFs = kernel.vfs;
+    export const node: VfsNode = vfs.lookup('/proc/1/fd');
+    export const file: OpenFile | undefined =
+      node.kind === 'directory' ? node.descriptors?.find(0) : undefined;
+    export const device: DeviceNumber = vfs.stat('/proc/1/fd/0').dev;
+    export const thread: Thread | undefined =
+      kernel.processes.list()[0]?.threads.get(1);
+  `,
+};
+
 /** The core as a browser's project has it: types of the DOM, none of Node. */
 function browserProgram(): ts.Program {
   const {config} = ts.readConfigFile(CONFIG, ts.sys.readFile) as {
@@ -46,7 +71,9 @@ function browserProgram(): ts.Program {
   };
   const host = ts.createCompilerHost(options);
   const {readFile, fileExists} = host;
-  const texts = new Map(examples.map(({file, source}) => [file, source]));
+  const texts = new Map(
+    [...examples, NAMES].map(({file, source}) => [file, source]),
+  );
   host.readFile = (file) => texts.get(resolve(file)) ?? readFile(file);
   host.fileExists = (file) => texts.has(resolve(file)) || fileExists(file);
   return ts.createProgram(
@@ -121,6 +148,21 @@ describe('perfetto-dmabuf/simulator', () => {
 
   it.each(examples)('does what docs/simulator.md says: $title', (example) => {
     expect(runAlone(example.source)).toBe(example.prints);
+  });
+
+  it('has the flags of open', () => {
+    // A 64-bit kernel adds O_LARGEFILE.
+    const printed = runAlone(`
+      import {
+        O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, SimulatedKernel, kernelProfile,
+      } from '${SPECIFIER}';
+      const kernel = new SimulatedKernel({profile: kernelProfile('6.1'), seed: 1});
+      const flags = O_WRONLY | O_NONBLOCK;
+      const fd = kernel.open(1, '/dev/kmsg', {flags, closeOnExec: false});
+      console.log(kernel.vfs.read('/proc/1/fdinfo/' + fd).split('\\n')[1]);
+      console.log(O_RDONLY, O_RDWR);
+    `);
+    expect(printed).toBe('flags:\t0404001\n0 2\n');
   });
 
   it('plays every scenario without anything of Node', () => {
