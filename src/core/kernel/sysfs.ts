@@ -154,7 +154,8 @@ function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoFields {
     exporter: buffer.exporter,
     inode: buffer.inode,
     name: {raw: buffer.name},
-    attachments: [...buffer.attachments].map(({device}) => device),
+    // dma_buf_attach() adds at the head of the list.
+    attachments: [...buffer.attachments].map(({device}) => device).reverse(),
     fences: buffer.fences.map((fence) => renderFence(fence, profile.bufinfo)),
     lockError: buffer.locked,
   };

@@ -250,6 +250,16 @@ describe('an importer', () => {
     expect(kernel.dmaBufs.count).toBe(0);
   });
 
+  it('comes before those that attached earlier', () => {
+    for (const device of ['isp', 'codec', 'display']) {
+      kernel.newImporter(device).import(buffer);
+    }
+    expect(kernel.vfs.read('/sys/kernel/debug/dma_buf/bufinfo')).toContain(
+      '\tAttached Devices:\n\tdisplay\n\tcodec\n\tisp\n' +
+        'Total 3 devices attached\n',
+    );
+  });
+
   it('may export what no process ever holds', () => {
     const isp = kernel.newImporter('isp');
     const handle = kernel.exportToDriver(isp, {
