@@ -115,7 +115,8 @@ export class DmaBufSubsystem implements DmaBufOwner {
    *
    * @throws KernelError EINVAL for a size that is no positive integer, ENOMEM
    *   for one above the machine's memory, EEXIST where sysfs has a directory
-   *   of the inode number already (5.13 to 5.17; the number is used up)
+   *   of the inode number already (sysfs with shared numbers: 5.13 to 5.17
+   *   without the fix of May 2022; the number is used up)
    */
   exportBuffer(request: ExportRequest): DmaBuf {
     const sizeBytes = checkedSize(request.sizeBytes);

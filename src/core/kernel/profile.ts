@@ -28,7 +28,8 @@ export interface KernelProfile {
   readonly cpus: number;
   /**
    * Where a dma-buf's inode number comes from. `shared`: get_next_ino(), 32
-   * bits, wraps, collides (to 5.17). `own`: a 64-bit counter from 1 (5.18).
+   * bits, wraps, collides. `own`: a 64-bit counter from 1, since 5.18 and in
+   * 5.15.y since May 2022 (370704e707a5, sent to stable 5.15).
    */
   readonly inodes: 'shared' | 'own';
   /**
@@ -170,8 +171,10 @@ const V5_15: KernelProfile = {
   ...V5_10,
   name: '5.15',
   bufinfo: bufinfoDialect('5.15'),
-  release: '5.15.180',
-  build: '#1 SMP PREEMPT Fri May 2 05:44:41 UTC 2025',
+  // Before 5.15.y got inode numbers of the dma-bufs' own: the later releases
+  // number as 6.1 does, and no other profile has sysfs with shared numbers.
+  release: '5.15.30',
+  build: '#1 SMP PREEMPT Sat Mar 19 12:47:51 UTC 2022',
   fdinfoIno: true,
   sysfsStats: true,
   gemMapping: 'fake-offset',
@@ -260,7 +263,7 @@ export function kernelProfile(
 
 const ANDROID_RELEASES: Partial<Record<ProfileName, string>> = {
   '5.10': 'android13-4-g2f1dc9a7b6e0-ab12',
-  '5.15': 'android14-11-g8d4c01f73a52-ab10',
+  '5.15': 'android13-3-g8d4c01f73a52-ab10',
   '6.1': 'android14-11-g5c2e8b9f1d04-ab13',
   '6.12': 'android16-5-g7e61a3c0d9b8-ab14',
 };

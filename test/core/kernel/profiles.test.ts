@@ -156,6 +156,17 @@ describe('inode numbers', () => {
     expect(kernel.bufferOf(pid, 1).inode).toBe(2n);
   });
 
+  it('are shared on no release of 5.15.y that has the counter of its own', () => {
+    for (const {profile} of [
+      stage('5.15').kernel,
+      new SimulatedKernel({profile: androidKernelProfile('5.15'), seed: 1}),
+    ]) {
+      expect(profile.inodes).toBe('shared');
+      // March 2022; the fix is of May.
+      expect(profile.release).toMatch(/^5\.15\.30(?:-|$)/);
+    }
+  });
+
   /** Keeps inode 1 after the wrap, until the number comes up again. */
   function comesAgain(sysfsStats: boolean): string {
     const kernel = new SimulatedKernel({
