@@ -83,7 +83,7 @@ export class DmaBuf extends OpenFile {
   private knownPath: RawText | undefined = undefined;
   /** Made for the few buffers that ever have one. */
   private attached: Set<DeviceAttachment> | undefined = undefined;
-  private fencesOf: Fence[] | undefined = undefined;
+  private fencesOf: readonly Fence[] | undefined = undefined;
   private isLocked = false;
 
   constructor(options: DmaBufOptions) {
@@ -128,6 +128,11 @@ export class DmaBuf extends OpenFile {
     return this.fencesOf ?? NO_FENCES;
   }
 
+  set fences(fences: readonly Fence[]) {
+    this.fencesOf = fences;
+    this.changes.count++;
+  }
+
   attach(attachment: DeviceAttachment): void {
     this.attached ??= new Set();
     this.attached.add(attachment);
@@ -138,12 +143,6 @@ export class DmaBuf extends OpenFile {
   detach(attachment: DeviceAttachment): boolean {
     this.changes.count++;
     return this.attached?.delete(attachment) ?? false;
-  }
-
-  addFence(fence: Fence): void {
-    this.fencesOf ??= [];
-    this.fencesOf.push(fence);
-    this.changes.count++;
   }
 
   get fakeOffset(): number {

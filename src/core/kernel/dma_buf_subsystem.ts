@@ -16,6 +16,7 @@ import {KernelError} from './kernel_error.js';
 import type {FileKind} from './open_file.js';
 import {O_ACCMODE, O_NONBLOCK} from './open_file.js';
 import type {KernelProfile} from './profile.js';
+import {withFence} from './reservation.js';
 
 /** S_IRUSR | S_IWUSR: alloc_anon_inode() sets no type bits. */
 const ANON_INODE_MODE = 0o600;
@@ -186,8 +187,11 @@ export class DmaBufSubsystem implements DmaBufOwner {
   /**
    * A device attaches (dma_buf_attach). Takes no reference: the importer holds
    * its own.
+   *
+   * @throws KernelError EBADF for a released buffer
    */
   attach(buffer: DmaBuf, device: RawText): DeviceAttachment {
+    checkAlive(buffer);
     const attachment = {device};
     buffer.attach(attachment);
     return attachment;
@@ -200,8 +204,16 @@ export class DmaBufSubsystem implements DmaBufOwner {
     }
   }
 
+  /**
+   * A driver has work to do on the buffer. Whether it is done shows in the
+   * fence itself, which is kept as it is.
+   *
+   * @throws KernelError EBADF for a released buffer, EINVAL for a usage that
+   *   the kernel has not
+   */
   addFence(buffer: DmaBuf, fence: Fence): void {
-    buffer.addFence(fence);
+    checkAlive(buffer);
+    buffer.fences = withFence(this.profile, buffer.fences, fence);
   }
 
   /**
@@ -245,6 +257,17 @@ export class DmaBufSubsystem implements DmaBufOwner {
         `${offset} + ${length} is beyond the ${buffer.sizeBytes} bytes`,
       );
     }
+  }
+}
+
+/**
+ * No caller can have a buffer that nothing refers to.
+ *
+ * @throws KernelError EBADF
+ */
+export function checkAlive(buffer: DmaBuf): void {
+  if (buffer.refCount === 0) {
+    throw new KernelError('EBADF', `buffer ${buffer.inode} is released`);
   }
 }
 

@@ -61,7 +61,12 @@ export interface KernelProfile {
   readonly setNameA: boolean;
   /** DMA_BUF_GET_NAME (only in the series' first version). */
   readonly getName: boolean;
-  /** DMA_BUF_IOCTL_EXPORT_SYNC_FILE (6.0). */
+  /**
+   * Each fence has one of four usages (5.19); before, a buffer has one
+   * exclusive fence and any number of shared ones.
+   */
+  readonly fenceUsages: boolean;
+  /** DMA_BUF_IOCTL_EXPORT_SYNC_FILE and _IMPORT_SYNC_FILE (6.0). */
   readonly syncFileIoctls: boolean;
   /** The system heap's interface: ION before dma-buf heaps (5.6). */
   readonly heaps: 'ion' | 'dma-heap';
@@ -119,6 +124,7 @@ const FIRST: KernelProfile = {
   renameWhileAttached: true,
   setNameA: false,
   getName: true,
+  fenceUsages: false,
   syncFileIoctls: false,
   heaps: 'ion',
   gemMapping: 'shmem',
@@ -188,6 +194,7 @@ const V6_1: KernelProfile = {
   inodes: 'own',
   bufinfo: bufinfoDialect('6.1'),
   renameWhileAttached: true,
+  fenceUsages: true,
   syncFileIoctls: true,
 };
 

@@ -12,6 +12,7 @@ import type {RawText} from '../model/text.js';
 import type {DmaBuf} from './dma_buf.js';
 import type {BufferBlock} from './dma_buf_subsystem.js';
 import {KernelError} from './kernel_error.js';
+import {fencesFor} from './reservation.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
 import type {DirectoryNode} from './vfs_node.js';
 import {directory, file} from './vfs_node.js';
@@ -156,7 +157,10 @@ function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoFields {
     name: {raw: buffer.name},
     // dma_buf_attach() adds at the head of the list.
     attachments: [...buffer.attachments].map(({device}) => device).reverse(),
-    fences: buffer.fences.map((fence) => renderFence(fence, profile.bufinfo)),
+    // dma_resv_describe() asks for those that a reader has to wait for.
+    fences: fencesFor(buffer.fences, 'read').map((fence) =>
+      renderFence(fence, profile.bufinfo),
+    ),
     lockError: buffer.locked,
   };
 }

@@ -278,15 +278,15 @@ describe('what is there', () => {
 it.each([
   [
     '5.15',
-    '\tShared fence: gpu ring0 unsignalled\n\tExclusive fence: gpu ring0 signalled\n',
+    '\tExclusive fence: gpu ring0 signalled\n\tShared fence: gpu ring0 unsignalled\n',
   ],
   [
     '6.1',
-    '\tread fence:gpu ring0 seq 7 unsignalled\n\twrite fence:gpu ring0 seq 6 signalled\n',
+    '\twrite fence:gpu ring0 seq 6 signalled\n\tread fence:gpu ring0 seq 7 unsignalled\n',
   ],
   [
     '7.x',
-    '\tread fence:3:7 ring0 gpu unsignalled\n\twrite fence:3:6   signalled\n',
+    '\twrite fence:3:6   signalled\n\tread fence:3:7 ring0 gpu unsignalled\n',
   ],
 ])('prints fences as %s does', (profile, lines) => {
   const {kernel, pid} = stage(profile);
@@ -298,8 +298,9 @@ it.each([
     seqno: 7n,
     signalled: false,
   };
-  const done = {...fence, usage: 'write' as const, seqno: 6n, signalled: true};
-  kernel.dmaBufs.addFence(buffer, running);
+  const done = {...fence, usage: 'write' as const, seqno: 6n, signalled: false};
   kernel.dmaBufs.addFence(buffer, done);
+  kernel.dmaBufs.addFence(buffer, running);
+  done.signalled = true;
   expect(kernel.vfs.read(BUFINFO)).toContain(`${lines}\tAttached Devices:\n`);
 });
