@@ -2,6 +2,7 @@
 import type {RawText} from '../model/text.js';
 import type {DeviceAttachment, DmaBuf} from './dma_buf.js';
 import type {DmaBufSubsystem} from './dma_buf_subsystem.js';
+import {checkAlive} from './dma_buf_subsystem.js';
 import {KernelError} from './kernel_error.js';
 
 interface Import {
@@ -31,7 +32,8 @@ export class Importer {
    * @param options.refs file references the driver takes, 1 if not given
    * @param options.attach false for a driver that only keeps references
    * @returns a handle for {@link release}
-   * @throws KernelError EINVAL for fewer than one reference
+   * @throws KernelError EINVAL for fewer than one reference, EBADF for a
+   *   released buffer
    */
   import(
     buffer: DmaBuf,
@@ -41,6 +43,7 @@ export class Importer {
     if (!Number.isInteger(refs) || refs < 1) {
       throw new KernelError('EINVAL', `${refs} references can not be taken`);
     }
+    checkAlive(buffer);
     for (let i = 0; i < refs; i++) buffer.get('kernel');
     const attachment = attach
       ? this.dmaBufs.attach(buffer, this.device)

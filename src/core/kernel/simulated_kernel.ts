@@ -10,7 +10,7 @@ import {
   checkExportSyncFile,
   dmaBufIoctl,
 } from './dma_buf_ioctl.js';
-import {DmaBufSubsystem} from './dma_buf_subsystem.js';
+import {DmaBufSubsystem, checkAlive} from './dma_buf_subsystem.js';
 import {DrmDevice, DrmFile} from './drm.js';
 import {EventQueue} from './event_queue.js';
 import {exporterNamed, exporterNameOn} from './exporters.js';
@@ -483,7 +483,12 @@ export class SimulatedKernel {
    * @throws KernelError EINVAL, ENOMEM, ENOENT
    */
   exportToDriver(importer: Importer, options: ExportOptions): number {
-    return importer.import(this.newBuffer(options, 0), {attach: false});
+    const buffer = this.newBuffer(options, 0);
+    // The exporter's own reference, until the importer has one.
+    buffer.get('kernel');
+    const handle = importer.import(buffer, {attach: false});
+    buffer.put('kernel');
+    return handle;
   }
 
   /**
@@ -492,9 +497,7 @@ export class SimulatedKernel {
    * @throws KernelError ESRCH, EMFILE, EBADF for a released buffer
    */
   installBuffer(tid: number, buffer: DmaBuf): number {
-    if (buffer.refCount === 0) {
-      throw new KernelError('EBADF', `buffer ${buffer.inode} is released`);
-    }
+    checkAlive(buffer);
     return this.tableOf(tid).install(buffer, true);
   }
 

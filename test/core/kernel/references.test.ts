@@ -260,6 +260,24 @@ describe('an importer', () => {
     );
   });
 
+  it('can not get hold of a buffer that is released', () => {
+    const display = kernel.newImporter('display');
+    kernel.close(a, fd);
+    for (const attach of [true, false]) {
+      expect(() => display.import(buffer, {attach})).toThrow(/^EBADF: /);
+    }
+    expect(() => kernel.dmaBufs.attach(buffer, 'isp')).toThrow(/^EBADF: /);
+    expect(refs()).toEqual([0, 0, 0, 0]);
+    expect(buffer.attachments.size).toBe(0);
+    expect(kernel.dmaBufs.count).toBe(0);
+    // The first handle is the next one's: none was given.
+    const made = kernel.exportToDriver(display, {
+      exporter: 'camera',
+      sizeBytes: PAGE,
+    });
+    expect(made).toBe(1);
+  });
+
   it('may export what no process ever holds', () => {
     const isp = kernel.newImporter('isp');
     const handle = kernel.exportToDriver(isp, {
