@@ -36,6 +36,8 @@ export interface Vma {
   readonly end: number;
   readonly protection: Protection;
   readonly shared: boolean;
+  /** It can be made writable (VM_MAYWRITE). */
+  readonly mayWrite: boolean;
   /** Bytes into the file. */
   readonly offset: number;
   /** What is mapped; undefined for anonymous memory. */
@@ -56,11 +58,35 @@ export interface MapRequest {
   readonly length: number;
   readonly protection: Protection;
   readonly shared: boolean;
+  /** By default true: private mappings, and files opened for writing. */
+  readonly mayWrite?: boolean;
   readonly offset?: number;
   readonly file?: OpenFile;
   readonly label?: RawText;
   /** MAP_FIXED_NOREPLACE at this address; else the kernel chooses one. */
   readonly address?: number;
+}
+
+/**
+ * Where the whole pages of a range end.
+ *
+ * @throws KernelError EINVAL where it is not page aligned, or no range
+ */
+function endOfRange(start: number, length: number): number {
+  const end = start + pageAlign(length);
+  if (
+    start % PAGE_SIZE !== 0 ||
+    !Number.isSafeInteger(length) ||
+    !Number.isSafeInteger(end) ||
+    start < 0 ||
+    length < 0
+  ) {
+    throw new KernelError(
+      'EINVAL',
+      `${length} bytes from ${start} are no pages`,
+    );
+  }
+  return end;
 }
 
 /** The mappings of one process (`struct mm_struct`), by address. */
@@ -72,11 +98,13 @@ export class AddressSpace {
 
   /**
    * @param base mmap_base: mappings are laid downwards from here
+   * @param top TASK_SIZE: no address is as high
    * @param lowest the lowest address that mappings may get
    */
   constructor(
     private readonly holdings: Holdings,
     private readonly base: number,
+    private readonly top: number,
     private readonly lowest = 0x10000,
   ) {
     this.searchTop = base;
@@ -122,6 +150,7 @@ export class AddressSpace {
       end: start + length,
       protection: request.protection,
       shared: request.shared,
+      mayWrite: request.mayWrite ?? true,
       offset: request.offset ?? 0,
       file: request.file,
       label: request.label ?? '',
@@ -135,10 +164,14 @@ export class AddressSpace {
    * Unmaps what lies in the range, splitting mappings that reach beyond it;
    * a range with nothing in it is no error.
    *
-   * @throws KernelError EINVAL
+   * @throws KernelError EINVAL for an odd address, no length, or an end above
+   *   the address space
    */
   unmap(start: number, length: number): void {
-    const end = this.checkRange(start, length);
+    const end = endOfRange(start, length);
+    if (length === 0 || end > this.top) {
+      throw new KernelError('EINVAL', `nothing to unmap: ${length} bytes`);
+    }
     const from = this.splitAt(start);
     const to = this.splitAt(end);
     const gone = this.vmas.splice(from, to - from);
@@ -149,33 +182,34 @@ export class AddressSpace {
 
   /**
    * Changes the protection of a range, splitting mappings that reach beyond
-   * it and are protected otherwise. Pieces are not merged again: dma-buf mappings are VM_PFNMAP.
+   * it and are protected otherwise. Pieces are not merged again: dma-buf
+   * mappings are VM_PFNMAP. No length is no error.
    *
-   * @throws KernelError EINVAL; ENOMEM where a part of the range is not mapped
+   * As mprotect(2) does, it goes from mapping to mapping: those before the one
+   * that makes it fail are changed already.
+   *
+   * @throws KernelError EINVAL for an odd address; ENOMEM where a part of the
+   *   range is not mapped; EACCES for writing where that may not be
    */
   protect(start: number, length: number, protection: Protection): void {
-    const end = this.checkRange(start, length);
-    let covered = start;
-    for (let i = this.indexOfFirstEndingAbove(start); covered < end; i++) {
-      const vma = this.vmas[i];
-      if (vma === undefined || vma.start > covered) {
-        throw new KernelError('ENOMEM', 'a part of the range is not mapped');
+    const end = endOfRange(start, length);
+    for (let at = start; at < end;) {
+      const index = this.indexOfFirstEndingAbove(at);
+      const vma = this.vmas[index];
+      if (vma === undefined || vma.start > at) {
+        throw new KernelError('ENOMEM', `${at.toString(16)} is not mapped`);
       }
-      covered = vma.end;
-    }
-    // mprotect_fixup() leaves alone, and whole, what is protected so already.
-    const changing = this.vmas.filter(
-      (vma) =>
-        vma.start < end &&
-        vma.end > start &&
-        !isSameProtection(vma.protection, protection),
-    );
-    for (const vma of changing) {
+      if (protection.write && !vma.mayWrite) {
+        throw new KernelError('EACCES', 'the file was opened read-only');
+      }
+      at = vma.end;
+      // mprotect_fixup() leaves alone, and whole, what is protected so already.
+      if (isSameProtection(vma.protection, protection)) continue;
       this.splitAt(Math.min(vma.end, end));
-      const index = this.splitAt(Math.max(vma.start, start));
-      const piece = this.vmas[index];
+      const first = this.splitAt(Math.max(vma.start, start));
+      const piece = this.vmas[first];
       if (piece !== undefined) {
-        this.vmas[index] = {...piece, protection, rendered: undefined};
+        this.vmas[first] = {...piece, protection, rendered: undefined};
         this.changeCount++;
       }
     }
@@ -183,7 +217,7 @@ export class AddressSpace {
 
   /** The child's mappings after fork. */
   copy(holdings: Holdings): AddressSpace {
-    const copy = new AddressSpace(holdings, this.base, this.lowest);
+    const copy = new AddressSpace(holdings, this.base, this.top, this.lowest);
     for (const vma of this.vmas) copy.insert(copy.vmas.length, vma);
     copy.searchTop = this.searchTop;
     return copy;
@@ -194,16 +228,6 @@ export class AddressSpace {
     const gone = this.vmas.splice(0);
     this.searchTop = this.base;
     for (const vma of gone) this.dropped(vma);
-  }
-
-  private checkRange(start: number, length: number): number {
-    if (start % PAGE_SIZE !== 0 || start < 0 || length <= 0) {
-      throw new KernelError(
-        'EINVAL',
-        `range ${start.toString(16)} + ${length} is not page aligned or empty`,
-      );
-    }
-    return start + pageAlign(length);
   }
 
   private insert(index: number, vma: Vma): void {

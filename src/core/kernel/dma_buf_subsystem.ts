@@ -180,8 +180,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
 
   /** f_mode, as bufinfo prints it. */
   fileMode(buffer: DmaBuf): number {
-    const access = (buffer.statusFlags + 1) & O_ACCMODE;
-    return (this.profile.fileModeBits | access) >>> 0;
+    return (this.profile.fileModeBits | buffer.accessMode) >>> 0;
   }
 
   /**
@@ -229,12 +228,13 @@ export class DmaBufSubsystem implements DmaBufOwner {
   }
 
   /**
-   * The checks of dma_buf_mmap_internal().
+   * The checks of do_mmap() and dma_buf_mmap_internal() for a shared mapping.
    *
    * @param length bytes, whole pages
    * @param offset bytes
    * @throws KernelError EINVAL beyond the buffer's end or for an exporter
-   *   without mmap, EACCES for writing to a read-only buffer
+   *   without mmap, EACCES for a write-only buffer, or for writing to a
+   *   read-only one
    */
   checkMap(
     buffer: DmaBuf,
@@ -242,7 +242,11 @@ export class DmaBufSubsystem implements DmaBufOwner {
     offset: number,
     writable: boolean,
   ): void {
-    if (writable && (buffer.statusFlags & O_ACCMODE) === 0) {
+    // do_mmap(): whatever the protection, the file has to be readable.
+    if (!buffer.isReadable) {
+      throw new KernelError('EACCES', 'the buffer was exported write-only');
+    }
+    if (writable && !buffer.isWritable) {
       throw new KernelError('EACCES', 'the buffer was exported read-only');
     }
     if (buffer.mapping === 'refused') {

@@ -51,6 +51,9 @@ export const O_RDWR = 0o2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 
+const FMODE_READ = 1;
+const FMODE_WRITE = 2;
+
 /**
  * An open file description (`struct file`), counted by its references. Goes
  * when the last of them does.
@@ -83,6 +86,19 @@ export abstract class OpenFile {
   protected abstract released(): void;
   /** Runs after each reference that came or went. */
   protected refsChanged(): void {}
+
+  /** FMODE_READ and FMODE_WRITE, as OPEN_FMODE() makes them of the flags. */
+  get accessMode(): number {
+    return (this.statusFlags + 1) & O_ACCMODE;
+  }
+
+  get isReadable(): boolean {
+    return (this.accessMode & FMODE_READ) !== 0;
+  }
+
+  get isWritable(): boolean {
+    return (this.accessMode & FMODE_WRITE) !== 0;
+  }
 
   /** All references: file_count(). */
   get refCount(): number {

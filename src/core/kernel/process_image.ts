@@ -13,10 +13,19 @@ import type {KernelProfile} from './profile.js';
 
 const PROT_READ_EXECUTE = {read: true, write: false, execute: true};
 
-/** Top of the user half: 39-bit addresses on phones, 47-bit on PCs. */
+/**
+ * Of the user half: 39-bit addresses on phones, 47-bit on PCs. `taskSize` is
+ * TASK_SIZE; stacks lie below `top`.
+ */
 const LAYOUTS = {
-  arm64: {top: 0x7f_ffff_f000, binary: 0x55_0000_0000, binarySpread: 0xff_ffff},
+  arm64: {
+    taskSize: 0x80_0000_0000,
+    top: 0x7f_ffff_f000,
+    binary: 0x55_0000_0000,
+    binarySpread: 0xff_ffff,
+  },
   x86_64: {
+    taskSize: 0x7fff_ffff_f000,
     top: 0x7fff_ffff_f000,
     binary: 0x5500_0000_0000,
     binarySpread: 0xff_ffff,
@@ -45,7 +54,7 @@ export function newProgramMemory(
   const layout = LAYOUTS[profile.arch];
   const stackTop = layout.top - prng.between(0x1000, 0xffff) * PAGE_SIZE;
   const base = stackTop - prng.between(0x2_0000, 0x4_0000) * PAGE_SIZE;
-  const memory = new AddressSpace(holdings, base);
+  const memory = new AddressSpace(holdings, base, layout.taskSize);
   memory.map({
     address: stackTop - 0x21 * PAGE_SIZE,
     length: 0x21 * PAGE_SIZE,

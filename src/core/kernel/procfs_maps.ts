@@ -114,8 +114,11 @@ function vmFlags(vma: Vma): string {
     [read, 'rd '],
     [write, 'wr '],
     [execute, 'ex '],
-    [vma.shared, 'sh '],
-    [true, 'mr mw me '],
+    // do_mmap() takes both from a shared mapping of a file opened read-only.
+    [vma.shared && vma.mayWrite, 'sh '],
+    [true, 'mr '],
+    [vma.mayWrite, 'mw '],
+    [true, 'me '],
     [vma.shared, 'ms '],
     [vma.file instanceof DmaBuf, 'pf io de dd '],
   ];

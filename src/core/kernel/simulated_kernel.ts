@@ -93,7 +93,8 @@ const DEFAULT_PID_MAX = 32768;
  *
  * Every operation takes the id of the task that does it, a pid or a thread's
  * tid. One that a kernel would refuse throws a KernelError with the errno the
- * kernel returns, and changes nothing.
+ * kernel returns, and changes nothing; but for {@link mprotect}, which the
+ * kernel does piece by piece.
  */
 export class SimulatedKernel {
   readonly profile: KernelProfile;
@@ -580,6 +581,7 @@ export class SimulatedKernel {
       length,
       protection,
       shared: true,
+      mayWrite: buffer.isWritable,
       offset:
         offset + (buffer.mapping === 'fake-offset' ? buffer.fakeOffset : 0),
       file,
@@ -589,16 +591,19 @@ export class SimulatedKernel {
   /**
    * Unmaps a range of addresses, whole mappings or parts.
    *
-   * @throws KernelError ESRCH, EINVAL
+   * @throws KernelError ESRCH, EINVAL for what is no range of the address
+   *   space
    */
   munmap(tid: number, address: number, length: number): void {
     this.memoryOf(this.processes.task(tid).process).unmap(address, length);
   }
 
   /**
-   * Changes a range's protection; this splits mappings.
+   * Changes a range's protection; this splits mappings. What lies before a
+   * hole, or before what may not be written, is changed although it fails: as
+   * mprotect(2) does.
    *
-   * @throws KernelError ESRCH, EINVAL, ENOMEM
+   * @throws KernelError ESRCH, EINVAL, ENOMEM, EACCES
    */
   mprotect(
     tid: number,

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import {describe, expect, it} from 'vitest';
+import type {Protection} from '../../../src/core/kernel/address_space.js';
+import {
+  PROT_READ,
+  PROT_READ_WRITE,
+} from '../../../src/core/kernel/address_space.js';
 import {
   DMA_BUF_GET_NAME,
   DMA_BUF_IOCTL_SYNC,
@@ -9,7 +14,7 @@ import {
 } from '../../../src/core/kernel/dma_buf_ioctl.js';
 import {MAX_OPEN_FILES} from '../../../src/core/kernel/fd_table.js';
 import {ERRNO, KernelError} from '../../../src/core/kernel/kernel_error.js';
-import {O_RDONLY} from '../../../src/core/kernel/open_file.js';
+import {O_RDONLY, O_WRONLY} from '../../../src/core/kernel/open_file.js';
 import {
   PROFILE_NAMES,
   UnknownProfileError,
@@ -17,6 +22,9 @@ import {
 } from '../../../src/core/kernel/profile.js';
 import {SimulatedKernel} from '../../../src/core/kernel/simulated_kernel.js';
 import {dumpKernel} from './kernel_dump.js';
+
+/** Of arm64 with 39-bit addresses, which the profiles have. */
+const TASK_SIZE = 2 ** 39;
 
 interface Stage {
   kernel: SimulatedKernel;
@@ -204,6 +212,56 @@ describe('misuse', () => {
     ['unmap an odd address', (s) => s.kernel.munmap(s.pid, 12, 4096), 'EINVAL'],
     ['unmap no length', (s) => s.kernel.munmap(s.pid, 4096, 0), 'EINVAL'],
     ['unmap nothing', (s) => s.kernel.munmap(s.pid, 4096, 4096), '0'],
+    [
+      'unmap the last page of the address space',
+      (s) => s.kernel.munmap(s.pid, TASK_SIZE - 4096, 1),
+      '0',
+    ],
+    [
+      'unmap above the address space',
+      (s) => s.kernel.munmap(s.pid, TASK_SIZE - 4096, 4097),
+      'EINVAL',
+    ],
+    ['unmap from NaN', (s) => s.kernel.munmap(s.pid, NaN, 4096), 'EINVAL'],
+    ['unmap NaN', (s) => s.kernel.munmap(s.pid, 4096, NaN), 'EINVAL'],
+    ['unmap all', (s) => s.kernel.munmap(s.pid, 4096, Infinity), 'EINVAL'],
+    ['unmap a fraction', (s) => s.kernel.munmap(s.pid, 4096, 0.5), 'EINVAL'],
+    ['unmap below 0', (s) => s.kernel.munmap(s.pid, 4096, -4096), 'EINVAL'],
+    [
+      'protect from NaN',
+      (s) => s.kernel.mprotect(s.pid, NaN, 4096, PROT_READ),
+      'EINVAL',
+    ],
+    [
+      'protect NaN',
+      (s) => s.kernel.mprotect(s.pid, 4096, NaN, PROT_READ),
+      'EINVAL',
+    ],
+    [
+      'protect all',
+      (s) => s.kernel.mprotect(s.pid, 4096, Infinity, PROT_READ),
+      'EINVAL',
+    ],
+    [
+      'protect an odd address',
+      (s) => s.kernel.mprotect(s.pid, 12, 4096, PROT_READ),
+      'EINVAL',
+    ],
+    [
+      'protect no length',
+      (s) => s.kernel.mprotect(s.pid, 4096, 0, PROT_READ),
+      '0',
+    ],
+    [
+      'protect what is not mapped',
+      (s) => s.kernel.mprotect(s.pid, 4096, 4096, PROT_READ),
+      'ENOMEM',
+    ],
+    [
+      'protect above the address space',
+      (s) => s.kernel.mprotect(s.pid, TASK_SIZE, 4096, PROT_READ),
+      'ENOMEM',
+    ],
     ['seek to the end', (s) => s.kernel.seek(s.pid, s.fd, 0, 'end'), '0'],
     ['seek to the start', (s) => s.kernel.seek(s.pid, s.fd, 0, 'set'), '0'],
     [
@@ -301,6 +359,37 @@ describe('misuse', () => {
       flags: O_RDONLY,
     });
     expect(outcome(s, () => kernel.mmap(pid, fd))).toBe('EACCES');
+    const address = kernel.mmap(pid, fd, {protection: PROT_READ});
+    const protect = (protection: Protection): string =>
+      outcome(s, () => kernel.mprotect(pid, address, 4096, protection));
+    expect(protect(PROT_READ_WRITE)).toBe('EACCES');
+    expect(protect(PROT_READ)).toBe('0');
+    // A child's copy may not be written either.
+    const child = kernel.fork(pid);
+    expect(() => {
+      kernel.mprotect(child, address, 4096, PROT_READ_WRITE);
+    }).toThrow(/^EACCES: /);
+    const flags = kernel.vfs
+      .read(`/proc/${pid}/smaps`)
+      .split('\n')
+      .filter((line) => line.startsWith('VmFlags:'));
+    // Shared as seen from outside (ms), but neither sh nor mw.
+    expect(flags).toContain('VmFlags: rd mr me ms pf io de dd ');
+  });
+
+  it('of a buffer that may only be written', () => {
+    const s = stage();
+    const {kernel, pid} = s;
+    const fd = kernel.exportBuffer(pid, {
+      exporter: 'system',
+      sizeBytes: 4096,
+      flags: O_WRONLY,
+    });
+    for (const protection of [PROT_READ, PROT_READ_WRITE]) {
+      expect(outcome(s, () => kernel.mmap(pid, fd, {protection}))).toBe(
+        'EACCES',
+      );
+    }
   });
 
   it('of secure memory, which nobody maps', () => {

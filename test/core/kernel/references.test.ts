@@ -109,6 +109,28 @@ describe('a mapping', () => {
     ]);
   });
 
+  it('is protected up to a hole, where mprotect fails', () => {
+    const address = kernel.mmap(a, fd);
+    kernel.munmap(a, address + 4 * PAGE, PAGE);
+    expect(() => {
+      kernel.mprotect(a, address + PAGE, 5 * PAGE, PROT_READ);
+    }).toThrow(/^ENOMEM: /);
+    const mapped = kernel.processes
+      .alive(a)
+      .memory?.areas.filter(({file}) => file === buffer)
+      .map(({start, end, protection}) => [
+        (start - address) / PAGE,
+        (end - address) / PAGE,
+        protection.write,
+      ]);
+    expect(mapped).toEqual([
+      [0, 1, true],
+      [1, 4, false],
+      [5, 8, true],
+    ]);
+    expect(heldBy(a)).toMatchObject({mapRefs: 3, mappedBytes: 7 * PAGE});
+  });
+
   it('goes to the highest gap that is long enough', () => {
     const first = kernel.mmap(a, fd);
     const second = kernel.mmap(a, fd, {length: 2 * PAGE});
