@@ -3,7 +3,7 @@ import type {RawText} from '../model/text.js';
 import type {InodeAllocator} from './inode_allocator.js';
 import {OwnInodeCounter} from './inode_allocator.js';
 import type {DeviceNumber, FileIdentity} from './open_file.js';
-import {O_RDONLY, O_RDWR, PlainFile} from './open_file.js';
+import {O_RDONLY, O_RDWR, O_WRONLY, PlainFile} from './open_file.js';
 import type {KernelProfile} from './profile.js';
 import {UnixSocket} from './unix_socket.js';
 
@@ -85,19 +85,22 @@ export class FileFactory {
     );
   }
 
-  pipe(cpu: number): PlainFile {
+  /** The ends to read from and to write to: one inode, opened twice. */
+  pipe(cpu: number): [PlainFile, PlainFile] {
     const inode = this.sharedInodes.next(cpu);
     const {minors, mountIds} = this.profile;
-    return new PlainFile(
-      {
-        inode,
-        device: {major: 0, minor: minors.pipefs},
-        mode: S_IFIFO | 0o600,
-        mountId: mountIds.pipefs,
-        statusFlags: O_RDONLY,
-      },
-      `pipe:[${inode}]`,
-    );
+    const end = (statusFlags: number): PlainFile =>
+      new PlainFile(
+        {
+          inode,
+          device: {major: 0, minor: minors.pipefs},
+          mode: S_IFIFO | 0o600,
+          mountId: mountIds.pipefs,
+          statusFlags,
+        },
+        `pipe:[${inode}]`,
+      );
+    return [end(O_RDONLY), end(O_WRONLY)];
   }
 
   socketPair(cpu: number): [UnixSocket, UnixSocket] {

@@ -83,6 +83,11 @@ export class ProcessTable {
     return this.processes.get(pid);
   }
 
+  /** A task by its number, a zombie's main thread too. */
+  findTask(tid: number): Task | undefined {
+    return this.tasks.get(tid);
+  }
+
   /** @throws KernelError ESRCH when there is none, or only its zombie */
   alive(pid: number): Process {
     const process = this.processes.get(pid);
@@ -157,14 +162,20 @@ export class ProcessTable {
     thread.files.release();
   }
 
-  /** Gives an exiting process's children to init. */
-  orphan(process: Process): void {
+  /**
+   * Gives an exiting process's children to init.
+   *
+   * @returns them
+   */
+  orphan(process: Process): Process[] {
     const init = this.processes.get(1);
-    for (const child of process.children) {
+    const orphans = [...process.children];
+    for (const child of orphans) {
       child.parent = 1;
       init?.children.add(child);
     }
     process.children.clear();
+    return orphans;
   }
 
   /** Takes a zombie out of the table. */

@@ -26,7 +26,7 @@ import type {Process} from './process_table.js';
 import {COMM_BYTES, ProcessTable} from './process_table.js';
 import {Prng} from './prng.js';
 import type {KernelProfile} from './profile.js';
-import {UnixSocket} from './unix_socket.js';
+import {SCM_MAX_FD, UnixSocket} from './unix_socket.js';
 import type {NodeFs} from './vfs.js';
 import {SimulatedVfs} from './vfs.js';
 
@@ -253,9 +253,11 @@ export class SimulatedKernel {
   }
 
   /**
-   * The process ends: all it held is let go, its children go to init.
+   * The process ends: all it held is let go. Its children go to init, which
+   * reaps those that are zombies.
    *
-   * @param options.reap false leaves a zombie until {@link reap}
+   * @param options.reap false leaves a zombie until {@link reap} or until its
+   *   parent ends
    * @throws KernelError ESRCH, EPERM for init
    */
   exit(pid: number, options: {reap?: boolean} = {}): void {
@@ -267,7 +269,9 @@ export class SimulatedKernel {
     process.memory = undefined;
     process.cmdline = '';
     process.zombie = true;
-    this.processes.orphan(process);
+    for (const child of this.processes.orphan(process)) {
+      if (child.zombie) this.processes.remove(child);
+    }
     if (options.reap !== false) this.processes.remove(process);
   }
 
@@ -362,12 +366,15 @@ export class SimulatedKernel {
     return table.install(this.files.anonymous(label, fdinfoTail), true);
   }
 
-  /** @returns the ends' descriptors */
+  /**
+   * @returns the descriptors to read from and to write to
+   * @throws KernelError ESRCH, EMFILE
+   */
   pipe(tid: number): [number, number] {
     const table = this.tableOf(tid);
     table.reserve(2);
-    const file = this.files.pipe(this.cpuOf(tid));
-    return [table.install(file, true), table.install(file, true)];
+    const [read, write] = this.files.pipe(this.cpuOf(tid));
+    return [table.install(read, true), table.install(write, true)];
   }
 
   /** @throws KernelError ESRCH, EBADF */
@@ -426,13 +433,20 @@ export class SimulatedKernel {
    * Sends descriptors (SCM_RIGHTS). Until somebody receives them no process
    * holds them for it.
    *
-   * @throws KernelError ESRCH, EBADF, ENOTSOCK, EPIPE, EINVAL without any
+   * @throws KernelError ESRCH, EBADF, ENOTSOCK, EPIPE, EINVAL for none or more
+   *   than SCM_MAX_FD, EOPNOTSUPP for a socket among them
    */
   sendFds(tid: number, socket: number, fds: readonly number[]): void {
     const table = this.tableOf(tid);
-    const files = fds.map((fd) => table.file(fd));
-    if (files.length === 0) throw new KernelError('EINVAL', 'nothing to send');
-    this.socketOf(table, socket).send(files);
+    const end = this.socketOf(table, socket);
+    if (fds.length === 0) throw new KernelError('EINVAL', 'nothing to send');
+    if (fds.length > SCM_MAX_FD) {
+      throw new KernelError(
+        'EINVAL',
+        `a message has at most ${SCM_MAX_FD} descriptors, not ${fds.length}`,
+      );
+    }
+    end.send(fds.map((fd) => table.file(fd)));
   }
 
   /**

@@ -5,6 +5,9 @@ import type {FileIdentity} from './open_file.js';
 import {OpenFile} from './open_file.js';
 import type {KernelProfile} from './profile.js';
 
+/** Descriptors that one message carries at most. */
+export const SCM_MAX_FD = 253;
+
 /**
  * One end of a unix socket pair. Messages that carry descriptors (SCM_RIGHTS)
  * wait in the receiving end's queue; the files in them are held by no process.

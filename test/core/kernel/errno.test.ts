@@ -21,6 +21,7 @@ import {
   kernelProfile,
 } from '../../../src/core/kernel/profile.js';
 import {SimulatedKernel} from '../../../src/core/kernel/simulated_kernel.js';
+import {SCM_MAX_FD} from '../../../src/core/kernel/unix_socket.js';
 import {dumpKernel} from './kernel_dump.js';
 
 /** Of arm64 with 39-bit addresses, which the profiles have. */
@@ -346,6 +347,16 @@ describe('misuse', () => {
     expect(outcome(s, () => kernel.sendFds(pid, near, [far]))).toBe(
       'EOPNOTSUPP',
     );
+    const most = new Array<number>(SCM_MAX_FD).fill(fd);
+    expect(outcome(s, () => kernel.sendFds(pid, near, [...most, fd]))).toBe(
+      'EINVAL',
+    );
+    // As many as that, closed or not: their number is looked at first.
+    expect(outcome(s, () => kernel.sendFds(pid, near, [...most, 99]))).toBe(
+      'EINVAL',
+    );
+    expect(outcome(s, () => kernel.sendFds(pid, near, most))).toBe('0');
+    expect(kernel.receiveFds(pid, far)).toHaveLength(253);
     kernel.close(pid, far);
     expect(outcome(s, () => kernel.sendFds(pid, near, [fd]))).toBe('EPIPE');
   });

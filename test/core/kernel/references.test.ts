@@ -215,6 +215,21 @@ describe('a process', () => {
     expect(kernel.vfs.read(`/proc/${child}/status`)).toContain('PPid:\t1\n');
   });
 
+  it('leaves its zombies to init, which reaps them', () => {
+    const zombie = kernel.fork(a);
+    const living = kernel.fork(a);
+    kernel.exit(zombie, {reap: false});
+    expect(kernel.vfs.list('/proc')).toContain(`${zombie}`);
+    // Init does not wait until its parent's zombie goes.
+    kernel.exit(a, {reap: false});
+    expect(kernel.vfs.list('/proc')).not.toContain(`${zombie}`);
+    expect(kernel.vfs.list('/proc')).toContain(`${a}`);
+    expect(kernel.vfs.list('/proc')).toContain(`${living}`);
+    expect(() => {
+      kernel.reap(zombie);
+    }).toThrow(/^ECHILD: /);
+  });
+
   it('counts a buffer once, however it holds it', () => {
     kernel.dup(a, fd);
     kernel.mmap(a, fd);
