@@ -9,7 +9,7 @@ import {DmaBuf} from './dma_buf.js';
 import type {FdEntry} from './fd_table.js';
 import {KernelError} from './kernel_error.js';
 import {O_CLOEXEC} from './open_file.js';
-import type {Process, Thread} from './process_table.js';
+import type {Process, Task, Thread} from './process_table.js';
 import {mapFilesDirectory, mapsLines, renderSmaps} from './procfs_maps.js';
 import type {KernelProfile} from './profile.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
@@ -28,13 +28,13 @@ export function procDirectory(
   uid: number,
 ): DirectoryNode {
   const {profile} = kernel;
-  // A directory only refers to its process: one serves all reads.
-  const directories = new WeakMap<Process, DirectoryNode>();
-  const directoryOf = (process: Process): DirectoryNode => {
-    let made = directories.get(process);
+  // A directory only refers to its task: one serves all reads.
+  const directories = new WeakMap<Task, DirectoryNode>();
+  const directoryOf = (task: Task): DirectoryNode => {
+    let made = directories.get(task);
     if (made === undefined) {
-      made = processDirectory(kernel, process, uid);
-      directories.set(process, made);
+      made = processDirectory(kernel, task, uid);
+      directories.set(task, made);
     }
     return made;
   };
@@ -66,35 +66,25 @@ export function procDirectory(
     ],
     child: (name) => {
       if (!PID.test(name)) return fixed.child(name);
-      const process = kernel.processes.find(Number(name));
-      return process === undefined ? undefined : directoryOf(process);
+      // proc_pid_lookup() finds threads too, although nobody lists them here.
+      const task = kernel.processes.findTask(Number(name));
+      return task === undefined ? undefined : directoryOf(task);
     },
   };
 }
 
+/** /proc/PID, or /proc/TID, which tells of the thread where the two differ. */
 function processDirectory(
   kernel: SimulatedKernel,
-  process: Process,
+  {process, thread}: Task,
   uid: number,
 ): DirectoryNode {
   const {profile} = kernel;
   const check = (): void => checkPtrace(process, uid);
-  const main = process.threads.get(process.pid);
   const entries: Record<string, (() => VfsNode) | undefined> = {
-    ...taskEntries(profile, process, main, check),
-    maps: () => ({
-      ...file(checked(check, () => mapsLines(process).join(''))),
-      lines: checked(check, () => mapsLines(process)),
-      // Both only grow: no two states have one sum. Without memory, none is
-      // ever the same.
-      changes: checked(
-        check,
-        () => (process.memory?.changes ?? NaN) + kernel.dmaBufs.renamedMappings,
-      ),
-    }),
-    smaps: () => file(checked(check, () => renderSmaps(process))),
+    ...taskEntries(kernel, process, thread, check),
     map_files: () => mapFilesDirectory(process, uid),
-    task: () => tasksDirectory(profile, process, check),
+    task: () => tasksDirectory(kernel, process, check),
   };
   if (profile.dmabufRss) {
     entries['dmabuf_rss'] = () => ({
@@ -110,23 +100,35 @@ function processDirectory(
 
 /** What /proc/PID and /proc/PID/task/TID have in common. */
 function taskEntries(
-  profile: KernelProfile,
+  kernel: SimulatedKernel,
   process: Process,
-  thread: Thread | undefined,
+  thread: Thread,
   check: () => void,
 ): Record<string, () => VfsNode> {
+  const {profile} = kernel;
   return {
-    comm: () => file(() => `${thread?.comm ?? process.comm}\n`),
+    comm: () => file(() => `${thread.comm}\n`),
     cmdline: () => file(() => process.cmdline),
     status: () => file(() => renderStatus(process, thread)),
     stat: () => file(() => renderStat(process, thread)),
     fd: () => fdDirectory(profile, process, thread, check),
     fdinfo: () => fdinfoDirectory(profile, process, thread, check),
+    maps: () => ({
+      ...file(checked(check, () => mapsLines(process).join(''))),
+      lines: checked(check, () => mapsLines(process)),
+      // Both only grow: no two states have one sum. Without memory, none is
+      // ever the same.
+      changes: checked(
+        check,
+        () => (process.memory?.changes ?? NaN) + kernel.dmaBufs.renamedMappings,
+      ),
+    }),
+    smaps: () => file(checked(check, () => renderSmaps(process))),
   };
 }
 
 function tasksDirectory(
-  profile: KernelProfile,
+  kernel: SimulatedKernel,
   process: Process,
   check: () => void,
 ): DirectoryNode {
@@ -137,7 +139,7 @@ function tasksDirectory(
     child: (name) => {
       const thread = process.threads.get(Number(name));
       return PID.test(name) && thread !== undefined
-        ? lazyDirectory(taskEntries(profile, process, thread, check))
+        ? lazyDirectory(taskEntries(kernel, process, thread, check))
         : undefined;
     },
   };
@@ -183,33 +185,31 @@ function checked<T>(check: () => void, read: () => T): () => T {
 }
 
 /** A zombie has let its table go. */
-function descriptors(process: Process, thread: Thread | undefined): number[] {
-  return process.zombie ? [] : (thread?.files.descriptors() ?? []);
+function descriptors(process: Process, thread: Thread): number[] {
+  return process.zombie ? [] : thread.files.descriptors();
 }
 
 function entryOf(
   process: Process,
-  thread: Thread | undefined,
+  thread: Thread,
   name: string,
 ): FdEntry | undefined {
   const fd = Number(name);
-  if (process.zombie || thread === undefined || `${fd}` !== name) {
-    return undefined;
-  }
+  if (process.zombie || `${fd}` !== name) return undefined;
   return thread.files.find(fd);
 }
 
 function fdDirectory(
   profile: KernelProfile,
   process: Process,
-  thread: Thread | undefined,
+  thread: Thread,
   check: () => void,
 ): DirectoryNode {
   return {
     kind: 'directory',
     mode: 0o500,
     size: () =>
-      profile.fdCountInStat && !process.zombie ? (thread?.files.size ?? 0) : 0,
+      profile.fdCountInStat && !process.zombie ? thread.files.size : 0,
     check,
     list: () => descriptors(process, thread).map(String),
     child: (name) => {
@@ -217,15 +217,15 @@ function fdDirectory(
       return entry === undefined ? undefined : linkTo(entry.file);
     },
     descriptors: {
-      changes: () => (process.zombie ? GONE : (thread?.files.changes ?? GONE)),
+      changes: () => (process.zombie ? GONE : thread.files.changes),
       changedSince: (changes) =>
         process.zombie || changes === GONE
           ? undefined
-          : thread?.files.changedSince(changes),
-      find: (fd) => (process.zombie ? undefined : thread?.files.fileAt(fd)),
-      end: () => (process.zombie ? 0 : (thread?.files.end ?? 0)),
+          : thread.files.changedSince(changes),
+      find: (fd) => (process.zombie ? undefined : thread.files.fileAt(fd)),
+      end: () => (process.zombie ? 0 : thread.files.end),
       each: (see) => {
-        if (!process.zombie) thread?.files.each(see);
+        if (!process.zombie) thread.files.each(see);
       },
     },
   };
@@ -234,7 +234,7 @@ function fdDirectory(
 function fdinfoDirectory(
   profile: KernelProfile,
   process: Process,
-  thread: Thread | undefined,
+  thread: Thread,
   check: () => void,
 ): DirectoryNode {
   return {
@@ -290,23 +290,23 @@ function renderEntry(
   return fdinfoTail === '' ? text : text + fdinfoTail;
 }
 
-function renderStatus(process: Process, thread: Thread | undefined): RawText {
+function renderStatus(process: Process, thread: Thread): RawText {
   const {uid} = process;
   return renderProcStatus({
-    name: thread?.comm ?? process.comm,
+    name: thread.comm,
     ppid: process.parent,
     uids: [uid, uid, uid, uid],
     threads: process.threads.size,
   });
 }
 
-function renderStat(process: Process, thread: Thread | undefined): RawText {
+function renderStat(process: Process, thread: Thread): RawText {
   let state = 'S';
   if (process.zombie) state = 'Z';
   else if (process.kernelThread) state = 'I';
   return renderProcStat({
-    pid: thread?.tid ?? process.pid,
-    comm: thread?.comm ?? process.comm,
+    pid: thread.tid,
+    comm: thread.comm,
     state,
     ppid: process.parent,
     utimeTicks: 0,

@@ -155,8 +155,8 @@ export class SimulatedVfs implements NodeFs {
   private startOf(path: string): string {
     const pid = /^\/proc\/([0-9]+)\//.exec(path)?.[1];
     if (pid === undefined) return '';
-    const process = this.kernel.processes.find(Number(pid));
-    return process === undefined ? '' : `@${process.startNs}`;
+    const task = this.kernel.processes.findTask(Number(pid));
+    return task === undefined ? '' : `@${task.process.startNs}`;
   }
 
   private minorOf(path: string): number {

@@ -124,13 +124,44 @@ describe('a file', () => {
     expect(vfs.read(`/proc/${pid}/fdinfo/${fd}`)).toMatch(
       /^pos:\t0\nflags:\t02000002\nmnt_id:\t\d+\nino:\t\d+\neventfd-count: 0\n$/,
     );
-    const [read] = kernel.pipe(pid);
+    const [read, write] = kernel.pipe(pid);
     expect(vfs.readlink(`/proc/${pid}/fd/${read}`)).toMatch(/^pipe:\[\d+\]$/);
+    expect(vfs.stat(`/proc/${pid}/fd/${write}`)).toEqual(
+      vfs.stat(`/proc/${pid}/fd/${read}`),
+    );
+    const flags = (end: number): string | undefined =>
+      /^flags:\t(.*)$/m.exec(vfs.read(`/proc/${pid}/fdinfo/${end}`))?.[1];
+    expect([flags(read), flags(write)]).toEqual(['02000000', '02000001']);
     const open = kernel.open(pid, '/data/x', {sizeBytes: 5000});
     expect(vfs.stat(`/proc/${pid}/fd/${open}`)).toMatchObject({
       size: 5000n,
       mode: 0o100644,
     });
+  });
+});
+
+describe('a thread', () => {
+  it('is found in /proc by its number, but not listed', () => {
+    const tid = kernel.startThread(pid, {comm: 'worker', unshareFiles: true});
+    kernel.close(pid, 0);
+    expect(vfs.list('/proc')).not.toContain(`${tid}`);
+    expect(vfs.read(`/proc/${tid}/comm`)).toBe('worker\n');
+    expect(vfs.list(`/proc/${tid}/task`)).toEqual([`${pid}`, `${tid}`]);
+    // Its own descriptors, and the mappings of all.
+    expect(vfs.readlink(`/proc/${tid}/fd/0`)).toBe('/dmabuf:');
+    expect(vfs.read(`/proc/${tid}/maps`)).toBe(vfs.read(`/proc/${pid}/maps`));
+    expect(vfs.stat(`/proc/${tid}`)).toMatchObject({mode: 0o040555});
+    kernel.endThread(tid);
+    expect(errno(() => vfs.read(`/proc/${tid}/comm`))).toBe('ENOENT');
+  });
+
+  it('has mappings below task, for who may look', () => {
+    const tid = kernel.startThread(pid);
+    for (const name of ['maps', 'smaps']) {
+      const path = `/proc/${pid}/task/${tid}/${name}`;
+      expect(vfs.read(path)).toBe(vfs.read(`/proc/${pid}/${name}`));
+      expect(errno(() => kernel.vfsAs(2000).read(path))).toBe('EACCES');
+    }
   });
 });
 
