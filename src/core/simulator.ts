@@ -13,6 +13,7 @@ export {
 } from './kernel/simulation.js';
 export {
   MAX_SCALE,
+  MIN_SCALE,
   SCENARIOS,
   ScenarioError,
   scenarioNamed,

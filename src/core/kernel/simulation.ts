@@ -3,6 +3,7 @@ import {androidKernelProfile, type ProfileName} from './profile.js';
 import {
   SCENARIOS,
   ScenarioError,
+  checkOptions,
   scenarioNamed,
   type Scenario,
   type ScenarioTruth,
@@ -20,7 +21,7 @@ export interface SimulationOptions {
   readonly scenario?: string | undefined;
   /** Decides everything left to chance; by default the scenario's own. */
   readonly seed?: number | undefined;
-  /** 1 is a phone; above 0, up to MAX_SCALE. */
+  /** 1 is a phone; from MIN_SCALE to MAX_SCALE. */
   readonly scale?: number | undefined;
   /** Name of an Android kernel, one of PROFILE_NAMES; by default 6.12. */
   readonly profile?: string | undefined;
@@ -50,6 +51,8 @@ export function startSimulation(options: SimulationOptions = {}): Simulation {
       : scenarioNamed(options.scenario);
   if (scenario === undefined) throw new ScenarioError('there are no scenarios');
   const {seed = scenario.seed, scale = 1} = options;
+  // Before the kernel refuses the seed in words of its own.
+  checkOptions({seed, scale});
   const kernel = new SimulatedKernel({
     profile: androidKernelProfile(options.profile ?? DEFAULT_PROFILE),
     seed,

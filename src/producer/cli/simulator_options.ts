@@ -3,6 +3,7 @@ import {Option, type Command} from 'commander';
 import {
   DEFAULT_PROFILE,
   MAX_SCALE,
+  MIN_SCALE,
   PROFILE_NAMES,
   SCENARIOS,
 } from '../../core/kernel/index.js';
@@ -25,7 +26,6 @@ export interface SimulatorFlags extends SimulationFlags {
 }
 
 const GROUP = 'Simulator options:';
-const SMALLEST_SCALE = 0.01;
 const LATEST_S = 3600;
 
 /** What to simulate: of commands that always do. */
@@ -43,7 +43,7 @@ export function addSimulationOptions(command: Command): Command {
     new Option(
       '--scale <k>',
       'how much goes on beside the story (default: 1, a phone)',
-    ).argParser(parseNumber('a scale', {min: SMALLEST_SCALE, max: MAX_SCALE})),
+    ).argParser(parseNumber('a scale', {min: MIN_SCALE, max: MAX_SCALE})),
     new Option(
       '--profile <kernel>',
       `the kernel (default: ${DEFAULT_PROFILE})`,

@@ -196,8 +196,10 @@ describe('perfetto-dmabuf/simulator', () => {
       attempt({profile: '2.4'});
       attempt({scale: 1e9});
       attempt({scale: NaN});
+      attempt({scale: 0.009});
       attempt({seed: -1});
       attempt({seed: 0.5});
+      attempt({seed: NaN});
       const {kernel} = startSimulation();
       try {
         kernel.close(1, 99);
@@ -214,10 +216,12 @@ describe('perfetto-dmabuf/simulator', () => {
       expect.stringMatching(
         /^UnknownProfileError: unknown kernel profile '2.4': one of rfc-v1, /,
       ),
-      'ScenarioError: scale 1000000000: give a number above 0 and up to 100',
-      'ScenarioError: scale NaN: give a number above 0 and up to 100',
+      'ScenarioError: scale 1000000000: give a number from 0.01 to 100',
+      'ScenarioError: scale NaN: give a number from 0.01 to 100',
+      'ScenarioError: scale 0.009: give a number from 0.01 to 100',
       'ScenarioError: seed -1: give an integer from 0 on',
       'ScenarioError: seed 0.5: give an integer from 0 on',
+      'ScenarioError: seed NaN: give an integer from 0 on',
       'KernelError: EBADF: descriptor 99 is not open',
       'true',
     ]);

@@ -228,7 +228,8 @@ describe('a scenario', () => {
     [{scale: 0}, /scale 0/],
     [{scale: -1}, /scale -1/],
     [{scale: NaN}, /scale NaN/],
-    [{scale: 1e9}, /up to 100/],
+    [{scale: 0.0099}, /from 0\.01 to 100/],
+    [{scale: 1e9}, /from 0\.01 to 100/],
     [{seed: 1.5}, /seed 1\.5/],
     [{seed: -1}, /seed -1/],
   ])('refuses %o', (options, message) => {

@@ -210,7 +210,7 @@ describe('openSimulatedDevice', () => {
     [{speed: NaN}, 'speed NaN: give a number from 0.01 to 1000'],
     [{at: -1}, 'at -1 s: give a number from 0 on'],
     [{at: Infinity}, 'at Infinity s: give a number from 0 on'],
-    [{scale: 101}, 'scale 101: give a number above 0 and up to 100'],
+    [{scale: 101}, 'scale 101: give a number from 0.01 to 100'],
   ])('refuses %o', (options, message) => {
     expect(() => openSimulatedDevice(options)).toThrow(message);
   });

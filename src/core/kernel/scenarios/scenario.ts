@@ -86,6 +86,8 @@ export class ScenarioError extends Error {
   override readonly name = 'ScenarioError';
 }
 
+/** Below, nothing would be left beside the story. */
+export const MIN_SCALE = 0.01;
 export const MAX_SCALE = 100;
 
 /** @throws ScenarioError */
@@ -93,9 +95,10 @@ export function checkOptions({seed, scale}: ScenarioOptions): void {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new ScenarioError(`seed ${seed}: give an integer from 0 on`);
   }
-  if (!Number.isFinite(scale) || scale <= 0 || scale > MAX_SCALE) {
+  // NaN is neither.
+  if (!(scale >= MIN_SCALE && scale <= MAX_SCALE)) {
     throw new ScenarioError(
-      `scale ${scale}: give a number above 0 and up to ${MAX_SCALE}`,
+      `scale ${scale}: give a number from ${MIN_SCALE} to ${MAX_SCALE}`,
     );
   }
 }
