@@ -12,7 +12,7 @@ export class Prng {
   private c: number;
   private counter = 1;
 
-  /** @param seed any number; its low 53 bits count. */
+  /** @param seed a safe integer */
   constructor(seed: number) {
     this.a = 0x9e3779b9;
     this.b = seed >>> 0;

@@ -32,7 +32,7 @@ import {SimulatedVfs} from './vfs.js';
 
 export interface SimulatedKernelOptions {
   readonly profile: KernelProfile;
-  /** Decides everything that is left to chance. */
+  /** Decides everything that is left to chance: an integer. */
   readonly seed: number;
   /** /proc/sys/kernel/random/boot_id; by default made from the seed. */
   readonly bootId?: string;
@@ -109,11 +109,16 @@ export class SimulatedKernel {
   private readonly files: FileFactory;
   private readonly drm: DrmDevice;
   private nowNs: bigint;
+  private isAdvancing = false;
 
+  /** @throws RangeError for a seed that is no safe integer */
   constructor(options: SimulatedKernelOptions) {
-    const {profile} = options;
+    const {profile, seed} = options;
+    if (!Number.isSafeInteger(seed)) {
+      throw new RangeError(`seed ${seed}: give an integer`);
+    }
     this.profile = profile;
-    this.prng = new Prng(options.seed);
+    this.prng = new Prng(seed);
     this.bootId = options.bootId ?? this.prng.uuid();
     this.nowNs = options.bootedForNs ?? DEFAULT_UPTIME_NS;
     const inodes = new SharedInodeCounter(
@@ -158,20 +163,32 @@ export class SimulatedKernel {
   }
 
   /**
-   * Lets time pass; scheduled events run in order, each at its own time.
+   * Lets time pass; scheduled events run in order, each at its own time. An
+   * event takes no time: what it wants to do later it schedules. One that
+   * throws ends this at its own time; those after it stay scheduled.
    *
-   * @throws RangeError when `ns` is negative
+   * @throws RangeError when `ns` is negative, or within an event
    */
   advance(ns: bigint): void {
     if (ns < 0n) throw new RangeError('time does not go backwards');
-    const until = this.nowNs + ns;
-    for (;;) {
-      const event = this.events.popDue(until);
-      if (event === undefined) break;
-      if (event.atNs > this.nowNs) this.nowNs = event.atNs;
-      event.run();
+    if (this.isAdvancing) {
+      throw new RangeError(
+        'an event can not let time pass: schedule what comes later with after()',
+      );
     }
-    this.nowNs = until;
+    const until = this.nowNs + ns;
+    this.isAdvancing = true;
+    try {
+      for (;;) {
+        const event = this.events.popDue(until);
+        if (event === undefined) break;
+        if (event.atNs > this.nowNs) this.nowNs = event.atNs;
+        event.run();
+      }
+      this.nowNs = until;
+    } finally {
+      this.isAdvancing = false;
+    }
   }
 
   /** /proc and /sys as a reader with this user id sees them. */
