@@ -84,4 +84,5 @@ export type {
   BufinfoFence,
   FenceForm,
 } from './formats/bufinfo.js';
-export type {RawText} from './model/text.js';
+// Texts of the kernel have one character a byte.
+export {toDisplay, toRaw, type RawText} from './model/text.js';

@@ -3,6 +3,7 @@ import type {RawText} from '../model/text.js';
 import type {DmaBuf} from './dma_buf.js';
 import {KernelError} from './kernel_error.js';
 import type {KernelProfile} from './profile.js';
+import {checkRaw} from './raw_text.js';
 
 /** Request numbers of include/uapi/linux/dma-buf.h, for 64-bit processes. */
 export const DMA_BUF_IOCTL_SYNC = 0x40086200;
@@ -66,6 +67,7 @@ function setName(
   argument: IoctlArgument,
 ): void {
   if (typeof argument !== 'string') throw badPointer();
+  checkRaw("a buffer's name", argument);
   const end = argument.indexOf('\0');
   const name = end < 0 ? argument : argument.slice(0, end);
   if (name.length >= DMA_BUF_NAME_LEN) {

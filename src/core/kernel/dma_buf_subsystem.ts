@@ -16,6 +16,7 @@ import {KernelError} from './kernel_error.js';
 import type {FileKind} from './open_file.js';
 import {O_ACCMODE, O_NONBLOCK} from './open_file.js';
 import type {KernelProfile} from './profile.js';
+import {checkRaw} from './raw_text.js';
 import {withFence} from './reservation.js';
 
 /** S_IRUSR | S_IWUSR: alloc_anon_inode() sets no type bits. */
@@ -191,6 +192,7 @@ export class DmaBufSubsystem implements DmaBufOwner {
    */
   attach(buffer: DmaBuf, device: RawText): DeviceAttachment {
     checkAlive(buffer);
+    checkRaw("a device's name", device);
     const attachment = {device};
     buffer.attach(attachment);
     return attachment;
@@ -212,6 +214,8 @@ export class DmaBufSubsystem implements DmaBufOwner {
    */
   addFence(buffer: DmaBuf, fence: Fence): void {
     checkAlive(buffer);
+    checkRaw("a fence's driver", fence.driver);
+    checkRaw("a fence's timeline", fence.timeline);
     buffer.fences = withFence(this.profile, buffer.fences, fence);
   }
 

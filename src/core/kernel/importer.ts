@@ -4,6 +4,7 @@ import type {DeviceAttachment, DmaBuf} from './dma_buf.js';
 import type {DmaBufSubsystem} from './dma_buf_subsystem.js';
 import {checkAlive} from './dma_buf_subsystem.js';
 import {KernelError} from './kernel_error.js';
+import {checkRaw} from './raw_text.js';
 
 interface Import {
   readonly buffer: DmaBuf;
@@ -20,11 +21,16 @@ export class Importer {
   private readonly imports = new Map<number, Import>();
   private lastHandle = 0;
 
-  /** @param device dev_name(), as bufinfo lists it among attached devices */
+  /**
+   * @param device dev_name(), as bufinfo lists it among attached devices
+   * @throws TypeError for a name with a character above 255
+   */
   constructor(
     private readonly dmaBufs: DmaBufSubsystem,
     readonly device: RawText,
-  ) {}
+  ) {
+    checkRaw("a device's name", device);
+  }
 
   /**
    * Takes references to a buffer and attaches the device.

@@ -26,6 +26,7 @@ import type {Process} from './process_table.js';
 import {COMM_BYTES, ProcessTable} from './process_table.js';
 import {Prng} from './prng.js';
 import type {KernelProfile} from './profile.js';
+import {checkAllRaw, checkRaw} from './raw_text.js';
 import {SCM_MAX_FD, UnixSocket} from './unix_socket.js';
 import type {NodeFs} from './vfs.js';
 import {SimulatedVfs} from './vfs.js';
@@ -95,6 +96,9 @@ const DEFAULT_PID_MAX = 32768;
  * tid. One that a kernel would refuse throws a KernelError with the errno the
  * kernel returns, and changes nothing; but for {@link mprotect}, which the
  * kernel does piece by piece.
+ *
+ * Texts have one character a byte ({@link RawText}). A text with a character
+ * above 255 throws a TypeError, and changes nothing either.
  */
 export class SimulatedKernel {
   readonly profile: KernelProfile;
@@ -205,6 +209,7 @@ export class SimulatedKernel {
    * @throws KernelError EAGAIN when all pids are taken, ESRCH without parent
    */
   spawn(options: SpawnOptions): number {
+    checkTexts(options);
     const executable = options.executable ?? '/system/bin/sh';
     const kernelThread = options.kernelThread ?? false;
     const parent = options.parent ?? 1;
@@ -256,6 +261,7 @@ export class SimulatedKernel {
     executable: RawText,
     args: readonly RawText[] = [executable],
   ): void {
+    checkTexts({executable, args});
     const process = this.processes.alive(pid);
     if (process.memory === undefined) {
       throw new KernelError('EPERM', `${pid} is a kernel thread`);
@@ -316,6 +322,7 @@ export class SimulatedKernel {
     pid: number,
     options: {comm?: RawText; unshareFiles?: boolean} = {},
   ): number {
+    checkTexts(options);
     const {process, thread} = this.processes.task(pid);
     const {comm = thread.comm, unshareFiles = false} = options;
     const started = this.processes.addThread(
@@ -345,6 +352,7 @@ export class SimulatedKernel {
     pid: number,
     identity: {comm?: RawText; args?: readonly RawText[]; uid?: number},
   ): void {
+    checkTexts(identity);
     const process = this.processes.alive(pid);
     if (identity.comm !== undefined) {
       process.comm = identity.comm.slice(0, COMM_BYTES);
@@ -367,6 +375,7 @@ export class SimulatedKernel {
     path: RawText,
     options: {flags?: number; closeOnExec?: boolean; sizeBytes?: number} = {},
   ): number {
+    checkRaw('a path', path);
     const {flags = O_RDONLY, closeOnExec = true, sizeBytes = 0} = options;
     const table = this.tableOf(tid);
     return table.install(this.files.open(path, flags, sizeBytes), closeOnExec);
@@ -379,6 +388,8 @@ export class SimulatedKernel {
    * @param fdinfoTail lines of its own in fdinfo
    */
   openAnonymous(tid: number, label: RawText, fdinfoTail: RawText = ''): number {
+    checkRaw('a label', label);
+    checkRaw('fdinfo', fdinfoTail);
     const table = this.tableOf(tid);
     return table.install(this.files.anonymous(label, fdinfoTail), true);
   }
@@ -704,6 +715,8 @@ export class SimulatedKernel {
   // --- The rest ---
 
   private newBuffer(options: ExportOptions, cpu: number): DmaBuf {
+    checkRaw("an exporter's name", options.exporter);
+    checkRaw("a buffer's name", options.name);
     const exporter = exporterNamed(options.exporter);
     if ((options.name ?? '').length >= DMA_BUF_NAME_LEN) {
       throw new KernelError('EINVAL', 'a name has at most 31 bytes');
@@ -782,6 +795,16 @@ export class SimulatedKernel {
     if (file instanceof DrmFile) return file;
     throw new KernelError('ENOTTY', `descriptor ${fd} is no DRM device`);
   }
+}
+
+function checkTexts(texts: {
+  readonly comm?: RawText;
+  readonly args?: readonly RawText[];
+  readonly executable?: RawText;
+}): void {
+  checkRaw("a task's name", texts.comm);
+  checkAllRaw('an argument', texts.args);
+  checkRaw("a program's path", texts.executable);
 }
 
 function basename(path: RawText): RawText {

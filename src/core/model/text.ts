@@ -27,14 +27,17 @@ export function bytesFromRaw(text: RawText): Uint8Array {
 }
 
 const NON_ASCII = /[^\x00-\x7f]/;
-const utf8 = new TextDecoder('utf-8', {fatal: false, ignoreBOM: true});
+/** Made when first needed: the simulator runs where there is none, too. */
+let utf8: TextDecoder | undefined;
 
 /**
  * Raw kernel text as Unicode: UTF-8 decoded, invalid bytes as U+FFFD. Control
  * characters stay; whoever prints to a terminal escapes them.
  */
 export function toDisplay(text: RawText): string {
-  return NON_ASCII.test(text) ? utf8.decode(bytesFromRaw(text)) : text;
+  if (!NON_ASCII.test(text)) return text;
+  utf8 ??= new TextDecoder('utf-8', {fatal: false, ignoreBOM: true});
+  return utf8.decode(bytesFromRaw(text));
 }
 
 /** Unicode to the raw text of its UTF-8 bytes. */
