@@ -52,11 +52,16 @@ export {
 } from './kernel/address_space.js';
 export {
   DMA_BUF_GET_NAME,
+  DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
   DMA_BUF_IOCTL_SYNC,
   DMA_BUF_NAME_LEN,
   DMA_BUF_SET_NAME,
   DMA_BUF_SET_NAME_A,
   DMA_BUF_SET_NAME_B,
+  DMA_BUF_SYNC_END,
+  DMA_BUF_SYNC_READ,
+  DMA_BUF_SYNC_WRITE,
   type IoctlArgument,
 } from './kernel/dma_buf_ioctl.js';
 export {

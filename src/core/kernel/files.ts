@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {RawText} from '../model/text.js';
+import type {Fence} from './dma_buf.js';
 import type {InodeAllocator} from './inode_allocator.js';
 import {OwnInodeCounter} from './inode_allocator.js';
 import type {DeviceNumber, FileIdentity} from './open_file.js';
 import {O_RDONLY, O_RDWR, O_WRONLY, PlainFile} from './open_file.js';
 import type {KernelProfile} from './profile.js';
+import {SyncFile} from './sync_file.js';
 import {UnixSocket} from './unix_socket.js';
 
 const S_IFIFO = 0o010000;
@@ -70,19 +72,24 @@ export class FileFactory {
 
   /** An anonymous inode's file, such as `[eventpoll]`; all share the inode. */
   anonymous(label: RawText, fdinfoTail: RawText): PlainFile {
+    const identity = this.anonymousIdentity(O_RDWR);
+    return new PlainFile(identity, `anon_inode:${label}`, 0, fdinfoTail);
+  }
+
+  /** Opened with no flags: sync_file_alloc() asks for none. */
+  syncFile(fences: readonly Fence[]): SyncFile {
+    return new SyncFile(this.anonymousIdentity(O_RDONLY), fences);
+  }
+
+  private anonymousIdentity(statusFlags: number): FileIdentity {
     const {minors, mountIds} = this.profile;
-    return new PlainFile(
-      {
-        inode: numberOf(this.devInodes, 'anon_inode'),
-        device: {major: 0, minor: minors.anonInode},
-        mode: 0o600,
-        mountId: mountIds.anonInode,
-        statusFlags: O_RDWR,
-      },
-      `anon_inode:${label}`,
-      0,
-      fdinfoTail,
-    );
+    return {
+      inode: numberOf(this.devInodes, 'anon_inode'),
+      device: {major: 0, minor: minors.anonInode},
+      mode: 0o600,
+      mountId: mountIds.anonInode,
+      statusFlags,
+    };
   }
 
   /** The ends to read from and to write to: one inode, opened twice. */

@@ -31,6 +31,36 @@ export function withFence(
     : withExclusiveOrShared(profile, fences, added);
 }
 
+/** The same fence for another use: it signals when the first one does. */
+export function fenceAs(usage: Fence['usage'], fence: Fence): Fence {
+  const {driver, timeline, context, seqno} = fence;
+  return {
+    usage,
+    driver,
+    timeline,
+    context,
+    seqno,
+    get signalled() {
+      return fence.signalled;
+    },
+    set signalled(signalled) {
+      fence.signalled = signalled;
+    },
+  };
+}
+
+/** dma_fence_get_stub(): what stands for no fence at all. */
+export function stubFence(): Fence {
+  return {
+    usage: 'read',
+    driver: 'stub',
+    timeline: 'stub',
+    context: 0n,
+    seqno: 0n,
+    signalled: true,
+  };
+}
+
 /** dma_resv_add_fence(): in place of the first that it makes superfluous. */
 function withUsage(fences: readonly Fence[], added: Fence): readonly Fence[] {
   return replaced(

@@ -2,13 +2,16 @@
 import type {RawText} from '../model/text.js';
 import type {Protection} from './address_space.js';
 import {PAGE_SIZE, PROT_READ_WRITE} from './address_space.js';
+import type {Fence} from './dma_buf.js';
 import {DmaBuf} from './dma_buf.js';
 import type {IoctlArgument} from './dma_buf_ioctl.js';
 import {
+  DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
   DMA_BUF_NAME_LEN,
   DMA_BUF_SET_NAME,
-  checkExportSyncFile,
   dmaBufIoctl,
+  setName,
 } from './dma_buf_ioctl.js';
 import {DmaBufSubsystem, checkAlive} from './dma_buf_subsystem.js';
 import {DrmDevice, DrmFile} from './drm.js';
@@ -547,20 +550,22 @@ export class SimulatedKernel {
   /**
    * ioctl() on a dma-buf; requests are numbers of dma_buf_ioctl.ts.
    *
-   * @returns the name for DMA_BUF_GET_NAME, else undefined
-   * @throws KernelError ESRCH, EBADF, ENOTTY, EFAULT, EINVAL, EBUSY
+   * @returns the name for DMA_BUF_GET_NAME, the new descriptor for
+   *   DMA_BUF_IOCTL_EXPORT_SYNC_FILE, else undefined
+   * @throws KernelError ESRCH, EBADF, ENOTTY, EFAULT, EINVAL, EBUSY, EMFILE
    */
   ioctl(
     tid: number,
     fd: number,
     request: number,
     argument: IoctlArgument,
-  ): RawText | undefined {
-    const file = this.tableOf(tid).file(fd);
-    if (!(file instanceof DmaBuf)) {
-      throw new KernelError('ENOTTY', `descriptor ${fd} is no dma-buf`);
-    }
-    return dmaBufIoctl(this.profile, file, request, argument);
+  ): RawText | number | undefined {
+    const table = this.tableOf(tid);
+    const buffer = this.ioctlTarget(table, fd);
+    return dmaBufIoctl(this.dmaBufs, buffer, request, argument, {
+      file: (other) => table.find(other)?.file,
+      installSyncFile: (fences) => this.installSyncFile(table, fences),
+    });
   }
 
   /** DMA_BUF_SET_NAME. @throws KernelError as {@link ioctl} */
@@ -569,16 +574,39 @@ export class SimulatedKernel {
   }
 
   /**
-   * DMA_BUF_IOCTL_EXPORT_SYNC_FILE: the buffer's fences as a file.
+   * DMA_BUF_IOCTL_EXPORT_SYNC_FILE: the buffer's pending fences as a file.
    *
-   * @param flags 1 for those a reader waits for, 2 or 3 for a writer's
+   * @param flags DMA_BUF_SYNC_READ for those a reader waits for, _WRITE or both
+   *   for a writer's
    * @returns the descriptor
-   * @throws KernelError ESRCH, EBADF, EINVAL, EMFILE, ENOTTY before 6.0
+   * @throws KernelError ESRCH, EBADF, EINVAL, EMFILE, ENOTTY for what is no
+   *   dma-buf and before 6.0
    */
   exportSyncFile(tid: number, fd: number, flags: number): number {
-    this.bufferOf(tid, fd);
-    checkExportSyncFile(this.profile, flags);
-    return this.openAnonymous(tid, 'sync_file');
+    const request = DMA_BUF_IOCTL_EXPORT_SYNC_FILE;
+    const made = this.ioctl(tid, fd, request, {flags});
+    if (typeof made === 'number') return made;
+    throw new RangeError('a sync file has a descriptor');
+  }
+
+  /**
+   * DMA_BUF_IOCTL_IMPORT_SYNC_FILE: the buffer waits for the file's fences.
+   *
+   * @param flags DMA_BUF_SYNC_READ for readers' fences, _WRITE or both for a
+   *   writer's
+   * @throws KernelError ESRCH, EBADF for the buffer's descriptor, EINVAL for
+   *   the other, open or not, ENOTTY for what is no dma-buf and before 6.0
+   */
+  importSyncFile(
+    tid: number,
+    fd: number,
+    syncFileFd: number,
+    flags: number,
+  ): void {
+    this.ioctl(tid, fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, {
+      flags,
+      fd: syncFileFd,
+    });
   }
 
   /**
@@ -736,9 +764,20 @@ export class SimulatedKernel {
       cpu,
     });
     if (options.name !== undefined) {
-      dmaBufIoctl(this.profile, buffer, DMA_BUF_SET_NAME, options.name);
+      setName(this.profile, buffer, options.name);
     }
     return buffer;
+  }
+
+  private ioctlTarget(table: FdTable, fd: number): DmaBuf {
+    const file = table.file(fd);
+    if (file instanceof DmaBuf) return file;
+    throw new KernelError('ENOTTY', `descriptor ${fd} is no dma-buf`);
+  }
+
+  private installSyncFile(table: FdTable, fences: readonly Fence[]): number {
+    table.reserve(1);
+    return table.install(this.files.syncFile(fences), true);
   }
 
   private loadProgram(process: Process, executable: RawText): void {
