@@ -27,10 +27,19 @@ export class Holdings {
   /** By the buffer's serial. */
   private readonly counts = new Map<number, Counts>();
   private rss = 0;
+  private peak = 0;
 
   /** Sum of the sizes of the distinct buffers held, bytes. */
   get rssBytes(): number {
     return this.rss;
+  }
+
+  /**
+   * The most that {@link rssBytes} ever was. A child starts from what it
+   * inherits: dup_dma_buf_info() leaves the parent's behind.
+   */
+  get peakRssBytes(): number {
+    return this.peak;
   }
 
   /**
@@ -85,6 +94,7 @@ export class Holdings {
       counts = {buffer, fdRefs: 0, mapRefs: 0, mappedBytes: 0};
       this.counts.set(buffer.serial, counts);
       this.rss += buffer.sizeBytes;
+      if (this.rss > this.peak) this.peak = this.rss;
       buffer.holders++;
     }
     return counts;

@@ -92,6 +92,9 @@ function processDirectory(
       changes: () =>
         process.memory === undefined ? GONE : process.holdings.rssBytes,
     });
+    // Root may write 0 to a real one, which starts it anew.
+    entries['dmabuf_rss_hwm'] = () =>
+      file(() => accounting(process, process.holdings.peakRssBytes), 0o644);
     entries['dmabuf_pss'] = () =>
       file(() => accounting(process, process.holdings.pssBytes));
   }

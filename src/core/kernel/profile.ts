@@ -53,7 +53,7 @@ export interface KernelProfile {
   readonly fdCountInStat: boolean;
   /** The BPF iterator over dma-bufs (6.16) is pinned, as Android does. */
   readonly bpfIterator: boolean;
-  /** /proc/PID/dmabuf_rss and dmabuf_pss (Android common kernels). */
+  /** /proc/PID/dmabuf_rss, _rss_hwm and dmabuf_pss (Android common kernels). */
   readonly dmabufRss: boolean;
   /** DMA_BUF_SET_NAME works while devices are attached (not in 5.3 to 5.16). */
   readonly renameWhileAttached: boolean;

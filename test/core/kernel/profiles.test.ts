@@ -237,6 +237,7 @@ describe('what is there', () => {
     const iterator = '/sys/fs/bpf/dmabuf/prog_dmabufIter_iter_dmabuf';
     expect(there(kernel, sysfs)).toBe(stats);
     expect(there(kernel, '/proc/1/dmabuf_rss')).toBe(rss);
+    expect(there(kernel, '/proc/1/dmabuf_rss_hwm')).toBe(rss);
     expect(there(kernel, '/proc/1/dmabuf_pss')).toBe(rss);
     expect(there(kernel, iterator)).toBe(bpf);
   });
@@ -262,6 +263,34 @@ describe('what is there', () => {
     const thread = kernel.spawn({comm: 'kswapd0', kernelThread: true});
     expect(kernel.vfs.read(`/proc/${thread}/dmabuf_rss`)).toBe('');
     expect(kernel.vfs.read('/proc/1/dmabuf_rss')).toBe('0\n');
+  });
+
+  it('remembers the most that dmabuf_rss was, for each process', () => {
+    const kernel = new SimulatedKernel({
+      profile: androidKernelProfile('6.1'),
+      seed: 1,
+    });
+    const pid = kernel.spawn({});
+    const rss = (of: number): string[] =>
+      ['dmabuf_rss', 'dmabuf_rss_hwm'].map((name) =>
+        kernel.vfs.read(`/proc/${of}/${name}`).trimEnd(),
+      );
+    const make = (sizeBytes: number): number =>
+      kernel.exportBuffer(pid, {exporter: 'system', sizeBytes});
+    const large = make(16384);
+    make(4096);
+    // Held twice, but counted once.
+    kernel.mmap(pid, large);
+    kernel.dup(pid, large);
+    expect(rss(pid)).toEqual(['20480', '20480']);
+    // The copy by dup stays open, and the peak is the process's.
+    kernel.exec(pid, '/system/bin/x');
+    expect(rss(pid)).toEqual(['16384', '20480']);
+    const child = kernel.fork(pid);
+    expect(rss(child)).toEqual(['16384', '16384']);
+    expect(kernel.vfs.stat(`/proc/${pid}/dmabuf_rss_hwm`).mode).toBe(0o100644);
+    kernel.exit(pid, {reap: false});
+    expect(rss(pid)).toEqual(['', '']);
   });
 
   it('has no debugfs where it is not mounted', () => {
