@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * /proc/PID/status: proc_pid_status of fs/proc/array.c, as far as it is needed
- * here. `Key:\tvalue` lines; Name has newline and backslash escaped as \n and
+ * here: what is parsed is less than what can be rendered. `Key:\tvalue` lines;
+ * Name has newline and backslash escaped as \n and
  * \\ (seq_escape_str), so that no name forges a line.
  */
 import type {RawText} from '../model/text.js';
@@ -54,14 +55,68 @@ export function parseProcStatus(text: RawText): ProcStatus {
   };
 }
 
-/** The lines that ProcStatus holds, in the kernel's order. */
-export function renderProcStatus(status: ProcStatus): RawText {
-  const threads =
-    status.threads === undefined ? '' : `Threads:\t${status.threads}\n`;
-  return (
-    `Name:\t${escapeName(status.name)}\nPPid:\t${status.ppid}\n` +
-    `Uid:\t${status.uids.join('\t')}\n${threads}`
-  );
+/** What the kernel tells besides, of a task in no pid namespace of its own. */
+export interface ProcStatusDetails {
+  /** Undefined where the line is missing: a task that has exited. */
+  readonly umask: number | undefined;
+  /** Of task_state_array, such as `S (sleeping)`. */
+  readonly state: RawText;
+  readonly tgid: number;
+  readonly pid: number;
+  /** Real, effective, saved and file system group ids. */
+  readonly gids: readonly [number, number, number, number];
+  /** Places in the descriptor table; 0 once it is gone. */
+  readonly fdSize: number;
+  /** Undefined for a kernel without the line: 6.1 has none, 6.12 does. */
+  readonly kthread: boolean | undefined;
+}
+
+/**
+ * The lines that are known, in the kernel's order; with details those that
+ * every task has alike, too: no NUMA group, no tracer, no further groups. Not
+ * among them are sessions, memory, signals, capabilities, CPUs and switches.
+ */
+export function renderProcStatus(
+  status: ProcStatus,
+  details?: ProcStatusDetails,
+): RawText {
+  const {name, ppid, uids, threads} = status;
+  const lines: (RawText | undefined)[] = [
+    `Name:\t${escapeName(name)}`,
+    ...(details === undefined ? [] : linesAbovePpid(details)),
+    `PPid:\t${ppid}`,
+    ...(details === undefined ? [] : ['TracerPid:\t0']),
+    `Uid:\t${uids.join('\t')}`,
+    ...(details === undefined ? [] : linesBelowUid(details)),
+    threads === undefined ? undefined : `Threads:\t${threads}`,
+  ];
+  return lines.map((line) => (line === undefined ? '' : `${line}\n`)).join('');
+}
+
+function linesAbovePpid(details: ProcStatusDetails): (RawText | undefined)[] {
+  const {umask, state, tgid, pid} = details;
+  return [
+    umask === undefined
+      ? undefined
+      : `Umask:\t${umask.toString(8).padStart(4, '0')}`,
+    `State:\t${state}`,
+    `Tgid:\t${tgid}`,
+    'Ngid:\t0',
+    `Pid:\t${pid}`,
+  ];
+}
+
+function linesBelowUid(details: ProcStatusDetails): (RawText | undefined)[] {
+  const {gids, fdSize, tgid, pid, kthread} = details;
+  return [
+    `Gid:\t${gids.join('\t')}`,
+    `FDSize:\t${fdSize}`,
+    // Each group is followed by a blank, and so is none.
+    'Groups:\t ',
+    `NStgid:\t${tgid}`,
+    `NSpid:\t${pid}`,
+    kthread === undefined ? undefined : `Kthread:\t${Number(kthread)}`,
+  ];
 }
 
 interface Line {

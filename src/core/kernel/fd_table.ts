@@ -39,6 +39,11 @@ export class FdTable {
     return this.count;
   }
 
+  /** Descriptors that fit before it has to grow: max_fds. */
+  get capacity(): number {
+    return this.taken.length * BITS;
+  }
+
   /** Counts the descriptors that came, went or lead elsewhere. */
   get changes(): number {
     return this.forgotten + this.changed.length;

@@ -20,6 +20,13 @@ import {directory, file, linkTo} from './vfs_node.js';
 const TICK_NS = 10_000_000n;
 /** `changes` of a table that was let go. */
 const GONE = -1;
+/** init_fs of fs/fs_struct.c: nobody changes it. */
+const UMASK = 0o022;
+const STATES = {
+  S: 'S (sleeping)',
+  I: 'I (idle)',
+  Z: 'Z (zombie)',
+} as const;
 const PID = /^[1-9][0-9]{0,9}$/;
 
 /** /proc, as a reader with that user id sees it. */
@@ -112,7 +119,7 @@ function taskEntries(
   return {
     comm: () => file(() => `${thread.comm}\n`),
     cmdline: () => file(() => process.cmdline),
-    status: () => file(() => renderStatus(process, thread)),
+    status: () => file(() => renderStatus(profile, process, thread)),
     stat: () => file(() => renderStat(process, thread)),
     fd: () => fdDirectory(profile, process, thread, check),
     fdinfo: () => fdinfoDirectory(profile, process, thread, check),
@@ -293,24 +300,43 @@ function renderEntry(
   return fdinfoTail === '' ? text : text + fdinfoTail;
 }
 
-function renderStatus(process: Process, thread: Thread): RawText {
-  const {uid} = process;
-  return renderProcStatus({
-    name: thread.comm,
-    ppid: process.parent,
-    uids: [uid, uid, uid, uid],
-    threads: process.threads.size,
-  });
+function renderStatus(
+  profile: KernelProfile,
+  process: Process,
+  thread: Thread,
+): RawText {
+  const {pid, uid, zombie, kernelThread} = process;
+  const ids = [uid, uid, uid, uid] as const;
+  return renderProcStatus(
+    {
+      name: thread.comm,
+      ppid: process.parent,
+      uids: ids,
+      threads: process.threads.size,
+    },
+    {
+      umask: zombie ? undefined : UMASK,
+      state: STATES[stateOf(process)],
+      tgid: pid,
+      pid: thread.tid,
+      // Users have a group of their own, of the same number.
+      gids: ids,
+      fdSize: zombie ? 0 : thread.files.capacity,
+      kthread: profile.statusKthread ? kernelThread : undefined,
+    },
+  );
+}
+
+function stateOf({zombie, kernelThread}: Process): keyof typeof STATES {
+  if (zombie) return 'Z';
+  return kernelThread ? 'I' : 'S';
 }
 
 function renderStat(process: Process, thread: Thread): RawText {
-  let state = 'S';
-  if (process.zombie) state = 'Z';
-  else if (process.kernelThread) state = 'I';
   return renderProcStat({
     pid: thread.tid,
     comm: thread.comm,
-    state,
+    state: stateOf(process),
     ppid: process.parent,
     utimeTicks: 0,
     stimeTicks: 0,

@@ -51,6 +51,8 @@ export interface KernelProfile {
   readonly debugfs: boolean;
   /** st_size of /proc/PID/fd is the number of open descriptors (6.2). */
   readonly fdCountInStat: boolean;
+  /** status has a `Kthread:` line (after 6.1, by 6.12). */
+  readonly statusKthread: boolean;
   /** The BPF iterator over dma-bufs (6.16) is pinned, as Android does. */
   readonly bpfIterator: boolean;
   /** /proc/PID/dmabuf_rss, _rss_hwm and dmabuf_pss (Android common kernels). */
@@ -119,6 +121,7 @@ const FIRST: KernelProfile = {
   sysfsStats: false,
   debugfs: true,
   fdCountInStat: false,
+  statusKthread: false,
   bpfIterator: false,
   dmabufRss: false,
   renameWhileAttached: true,
@@ -205,6 +208,7 @@ const V6_12: KernelProfile = {
   release: '6.12.23',
   build: '#1 SMP PREEMPT Thu Apr 10 12:44:49 UTC 2025',
   fdCountInStat: true,
+  statusKthread: true,
   minors: {...FIRST.minors, dmabuf: 11, sockfs: 9, devtmpfs: 6, pipefs: 10},
   mountIds: {
     ...FIRST.mountIds,

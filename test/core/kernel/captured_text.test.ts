@@ -73,6 +73,21 @@ function sharedMappings(text: RawText): RawText[] {
   );
 }
 
+/** The lines of status; numbers of tasks and the umask masked. */
+function statusLines(text: RawText): RawText[] {
+  return text
+    .split('\n')
+    .map((line) =>
+      line
+        .replace(/^(Tgid|Pid|PPid|NStgid|NSpid):\t\d+$/, '$1:\tPID')
+        .replace(/^Umask:\t[0-7]{4}$/, 'Umask:\tUMASK'),
+    );
+}
+
+function keyOf(line: RawText): RawText {
+  return line.slice(0, Math.max(line.indexOf(':'), 0));
+}
+
 describe.each(CAPTURED_KERNELS)('kernel $folder', (captured) => {
   const {folder} = captured;
 
@@ -107,6 +122,30 @@ describe.each(CAPTURED_KERNELS)('kernel $folder', (captured) => {
     const text = fdinfoAll(kernel, pids.get(role) ?? 0);
     expect(dmaBufSections(text)).toEqual(
       dmaBufSections(fixture(folder, `${role}.fdinfo-all.txt`)),
+    );
+  });
+
+  it.each([
+    'producer',
+    'consumer',
+    'mapper',
+    'importer',
+    'forker',
+    'forkchild',
+    'uid2000',
+    'threads',
+  ])("prints the %s's status", (role) => {
+    const {kernel, pids} = playScene(captured);
+    const lines = statusLines(
+      kernel.vfs.read(`/proc/${pids.get(role) ?? 0}/status`),
+    );
+    const keys = lines.map(keyOf);
+    expect(keys).toContain('Threads');
+    const real = statusLines(fixture(folder, `${role}.status.txt`));
+    expect(lines).toEqual(real.filter((line) => keys.includes(keyOf(line))));
+    // No line is left out before those of sessions and memory.
+    expect(keys.slice(0, keys.indexOf('NSpid') + 1)).toEqual(
+      real.map(keyOf).slice(0, real.map(keyOf).indexOf('NSpid') + 1),
     );
   });
 

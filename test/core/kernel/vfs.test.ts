@@ -94,6 +94,40 @@ describe('a file', () => {
     expect(vfs.read(`/proc/${pid}/cmdline`)).toBe('/system/bin/app\0');
   });
 
+  it('has the lines of status that the simulator knows', () => {
+    const tid = kernel.startThread(pid, {comm: 'worker'});
+    expect(vfs.read(`/proc/${pid}/task/${tid}/status`)).toBe(
+      'Name:\tworker\nUmask:\t0022\nState:\tS (sleeping)\n' +
+        `Tgid:\t${pid}\nNgid:\t0\nPid:\t${tid}\nPPid:\t1\nTracerPid:\t0\n` +
+        'Uid:\t10001\t10001\t10001\t10001\n' +
+        'Gid:\t10001\t10001\t10001\t10001\n' +
+        `FDSize:\t64\nGroups:\t \nNStgid:\t${pid}\nNSpid:\t${tid}\n` +
+        'Kthread:\t0\nThreads:\t2\n',
+    );
+  });
+
+  it('tells by status of a kernel thread, a zombie and a large table', () => {
+    const status = (of: number, ...keys: string[]): string[] =>
+      vfs
+        .read(`/proc/${of}/status`)
+        .split('\n')
+        .filter((line) => keys.some((key) => line.startsWith(`${key}:`)));
+    const thread = kernel.spawn({comm: 'kswapd0', kernelThread: true});
+    expect(status(thread, 'State', 'Kthread')).toEqual([
+      'State:\tI (idle)',
+      'Kthread:\t1',
+    ]);
+    kernel.dup(pid, 0, {lowest: 64});
+    expect(status(pid, 'FDSize')).toEqual(['FDSize:\t128']);
+    kernel.dup(pid, 0, {lowest: 256});
+    expect(status(pid, 'FDSize')).toEqual(['FDSize:\t512']);
+    kernel.exit(pid, {reap: false});
+    expect(status(pid, 'Umask', 'State', 'FDSize')).toEqual([
+      'State:\tZ (zombie)',
+      'FDSize:\t0',
+    ]);
+  });
+
   it('shows every mapping in maps and smaps', () => {
     const maps = parseMaps(vfs.read(`/proc/${pid}/maps`));
     const smaps = [...parseSmaps(vfs.read(`/proc/${pid}/smaps`))];
