@@ -133,7 +133,7 @@ function taskEntries(
         () => (process.memory?.changes ?? NaN) + kernel.dmaBufs.renamedMappings,
       ),
     }),
-    smaps: () => file(checked(check, () => renderSmaps(process))),
+    smaps: () => file(checked(check, () => renderSmaps(profile, process))),
   };
 }
 

@@ -6,6 +6,7 @@ import type {Vma} from './address_space.js';
 import {DmaBuf} from './dma_buf.js';
 import {KernelError} from './kernel_error.js';
 import type {Process} from './process_table.js';
+import type {KernelProfile} from './profile.js';
 import type {DirectoryNode} from './vfs_node.js';
 import {linkTo} from './vfs_node.js';
 
@@ -27,7 +28,7 @@ function lineOf(vma: Vma): RawText {
 }
 
 /** /proc/PID/smaps. A dma-buf's pages are not counted: Rss and Pss are 0. */
-export function renderSmaps(process: Process): RawText {
+export function renderSmaps(profile: KernelProfile, process: Process): RawText {
   let text = '';
   for (const vma of process.memory?.areas ?? []) {
     const sizeKb = BigInt(vma.end - vma.start) / 1024n;
@@ -57,8 +58,8 @@ export function renderSmaps(process: Process): RawText {
         ['Locked', 0n],
       ]),
       other: new Map([
-        ['THPeligible', '           0'],
-        ['VmFlags', ` ${vmFlags(vma)}`],
+        ['THPeligible', `    ${'0'.padStart(profile.thpEligibleColumns)}`],
+        ['VmFlags', ` ${vmFlags(profile, vma)}`],
       ]),
     });
   }
@@ -108,7 +109,11 @@ function mapsEntry(vma: Vma): MapsEntry {
   };
 }
 
-function vmFlags(vma: Vma): string {
+/** Exporters that give pages one by one; others map all by remap_pfn_range(). */
+const FAULTED: ReadonlySet<RawText> = new Set(['udmabuf', 'drm']);
+
+function vmFlags({noExec}: KernelProfile, vma: Vma): string {
+  const {file} = vma;
   const {read, write, execute} = vma.protection;
   const flags: [boolean, string][] = [
     [read, 'rd '],
@@ -118,9 +123,11 @@ function vmFlags(vma: Vma): string {
     [vma.shared && vma.mayWrite, 'sh '],
     [true, 'mr '],
     [vma.mayWrite, 'mw '],
-    [true, 'me '],
+    [!(noExec && file instanceof DmaBuf), 'me '],
     [vma.shared, 'ms '],
-    [vma.file instanceof DmaBuf, 'pf io de dd '],
+    [file instanceof DmaBuf, 'pf '],
+    [file instanceof DmaBuf && !FAULTED.has(file.exporter), 'io '],
+    [file instanceof DmaBuf, 'de dd '],
   ];
   return flags.map(([set, flag]) => (set ? flag : '')).join('');
 }

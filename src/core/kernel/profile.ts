@@ -77,6 +77,10 @@ export interface KernelProfile {
    * or the dma-buf at its fake offset.
    */
   readonly gemMapping: 'shmem' | 'fake-offset';
+  /** dma-bufs may not be mapped to be executed, smaps says (not in 6.12). */
+  readonly noExec: boolean;
+  /** Columns of the number after `THPeligible:` in smaps: 1, 8 in 6.12. */
+  readonly thpEligibleColumns: number;
   /** size_limit_mb of udmabuf as it is unless set: 64 MiB, later 2^31 MiB. */
   readonly udmabufMaxBytes: number;
   /** Minor numbers of the pseudo file systems' anonymous devices (major 0). */
@@ -131,6 +135,8 @@ const FIRST: KernelProfile = {
   syncFileIoctls: false,
   heaps: 'ion',
   gemMapping: 'shmem',
+  noExec: false,
+  thpEligibleColumns: 1,
   udmabufMaxBytes: 64 * 1024 ** 2,
   minors: {
     dmabuf: 10,
@@ -205,6 +211,7 @@ const V6_12: KernelProfile = {
   ...V6_1,
   name: '6.12',
   bufinfo: bufinfoDialect('6.12'),
+  thpEligibleColumns: 8,
   release: '6.12.23',
   build: '#1 SMP PREEMPT Thu Apr 10 12:44:49 UTC 2025',
   fdCountInStat: true,
@@ -228,6 +235,7 @@ const V7: KernelProfile = {
   // Bit 25 joined the flags of every anonymous file after 6.12.
   fileModeBits: 0x0200_0000 | FMODE_OPENED_LSEEK,
   sysfsStats: false,
+  noExec: true,
   udmabufMaxBytes: 0x7fff_ffff * 1024 ** 2,
   minors: {...FIRST.minors, dmabuf: 14, sockfs: 12, devtmpfs: 9, anonInode: 15},
   mountIds: {

@@ -84,6 +84,8 @@ export interface MapOptions {
   readonly offset?: number;
   /** By default read and write. */
   readonly protection?: Protection;
+  /** MAP_FIXED_NOREPLACE at this address; by default the kernel chooses. */
+  readonly address?: number;
 }
 
 const DEFAULT_UPTIME_NS = 60_000_000_000n;
@@ -628,7 +630,8 @@ export class SimulatedKernel {
    * Maps a buffer, shared.
    *
    * @returns the address
-   * @throws KernelError ESRCH, EBADF, EINVAL, EACCES, ENOMEM
+   * @throws KernelError ESRCH, EBADF, EINVAL, EACCES, ENOMEM; EEXIST where
+   *   the address asked for is taken
    */
   mmap(tid: number, fd: number, options: MapOptions = {}): number {
     const {process} = this.processes.task(tid);
@@ -655,6 +658,7 @@ export class SimulatedKernel {
       offset:
         offset + (buffer.mapping === 'fake-offset' ? buffer.fakeOffset : 0),
       file,
+      ...(options.address === undefined ? {} : {address: options.address}),
     });
   }
 

@@ -5,7 +5,10 @@ import {parseProcStat} from '../../../src/core/formats/proc_stat.js';
 import {parseProcStatus} from '../../../src/core/formats/proc_status.js';
 import {parseProcUptime} from '../../../src/core/formats/proc_uptime.js';
 import {KernelError} from '../../../src/core/kernel/kernel_error.js';
-import {androidKernelProfile} from '../../../src/core/kernel/profile.js';
+import {
+  androidKernelProfile,
+  kernelProfile,
+} from '../../../src/core/kernel/profile.js';
 import {SimulatedKernel} from '../../../src/core/kernel/simulated_kernel.js';
 import type {ProcFs} from '../../../src/core/kernel/vfs.js';
 import {dumpKernel} from './kernel_dump.js';
@@ -141,6 +144,28 @@ describe('a file', () => {
     // VM_PFNMAP pages are counted by nobody.
     expect(buffer?.kB.get('Rss')).toBe(0n);
     expect(buffer?.kB.get('Pss')).toBe(0n);
+  });
+
+  it.each([
+    ['6.1', 'system', '    0', 'rd wr sh mr mw me ms pf io de dd '],
+    ['6.12', 'system', '           0', 'rd wr sh mr mw me ms pf io de dd '],
+    ['6.12', 'udmabuf', '           0', 'rd wr sh mr mw me ms pf de dd '],
+    ['7.x', 'system', '           0', 'rd wr sh mr mw ms pf io de dd '],
+    ['7.x', 'udmabuf', '           0', 'rd wr sh mr mw ms pf de dd '],
+  ])('smaps of a buffer on %s from %s', (profile, exporter, thp, flags) => {
+    const machine = new SimulatedKernel({
+      profile: kernelProfile(profile),
+      seed: 5,
+    });
+    const holder = machine.spawn({executable: '/system/bin/app'});
+    machine.mmap(
+      holder,
+      machine.exportBuffer(holder, {exporter, sizeBytes: 4096}),
+    );
+    const areas = [...parseSmaps(machine.vfs.read(`/proc/${holder}/smaps`))];
+    const {other} = areas.find(({vma}) => vma.path === '/dmabuf:') ?? {};
+    expect(other?.get('THPeligible')).toBe(thp);
+    expect(other?.get('VmFlags')).toBe(` ${flags}`);
   });
 
   it('leads to the whole buffer from map_files', () => {
