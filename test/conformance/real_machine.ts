@@ -2,12 +2,18 @@
 // Scripts on a real kernel, by the device lab's puppet.
 import type {RawText} from '../../src/core/model/text.js';
 import {type Lab, LabError} from '../device-lab/lab.js';
+import {piecesOf} from './comparison.js';
 import {
+  isDmaBuf,
   type Names,
+  type Observation,
   type ObservedFd,
+  type ObservedMapFile,
   type ObservedProcess,
+  type ObservedStat,
+  type ObservedTask,
   type Outcome,
-  renderObservation,
+  type Snapshot,
 } from './observation.js';
 import {renderOperation, type Operation, type Script} from './script.js';
 
@@ -25,38 +31,78 @@ interface Answer {
   readonly tid: number | undefined;
 }
 
+/** Between what a look at the machine printed and the puppet's answers. */
+const ANSWERS_MARK = '\n@@ answers\n';
+
 /**
- * Runs a script on fresh actors and gives all that the kernel then shows.
+ * Runs a script on fresh actors and gives all that the kernel shows on the way.
  *
  * @throws LabError
  */
-export async function runOnKernel(lab: Lab, script: Script): Promise<RawText> {
-  const answers = await perform(lab, [
-    ...PROBE,
-    ...script.map(renderOperation),
-  ]);
-  const lastInode = answers[2]?.outcome.inode;
+export async function runOnKernel(
+  lab: Lab,
+  script: Script,
+): Promise<Observation> {
+  const answers: Answer[] = [];
+  const snapshots: Snapshot[] = [];
+  let lastInode: bigint | undefined;
+  let commands = PROBE;
+  // One call looks at what was done, and does what comes next.
+  let look: Look | undefined;
+  for (const piece of piecesOf(script)) {
+    commands = [...commands, ...piece.map(renderOperation)];
+    const got = await step(lab, look, commands);
+    if (got.snapshot !== undefined) snapshots.push(got.snapshot);
+    if (lastInode === undefined) {
+      lastInode = got.answers[2]?.outcome.inode;
+      answers.push(...got.answers.slice(PROBE.length));
+    } else {
+      answers.push(...got.answers);
+    }
+    commands = [];
+    look = {operations: answers.length, names: namesOf(script, answers)};
+  }
+  const {snapshot} = await step(lab, look, []);
+  if (snapshot !== undefined) snapshots.push(snapshot);
   if (lastInode === undefined) throw new LabError('the probe has no inode');
-  const ofScript = answers.slice(PROBE.length);
-  const names = namesOf(script, ofScript, lastInode);
-  const {bufinfo, processes} = await observe(lab, [...names.actorOf.keys()]);
-  const outcomes = ofScript.map(({outcome}) => outcome);
-  return renderObservation(script, {outcomes, bufinfo, processes}, names);
+  return {
+    outcomes: answers.map(({outcome}) => outcome),
+    lastInode,
+    snapshots,
+  };
 }
 
-async function perform(
+/** Whom to look at. */
+interface Look {
+  readonly operations: number;
+  readonly names: Names;
+}
+
+/** Looks at the machine, if that is wanted, then has commands carried out. */
+async function step(
   lab: Lab,
+  look: Look | undefined,
   commands: readonly string[],
-): Promise<Answer[]> {
+): Promise<{snapshot: Snapshot | undefined; answers: Answer[]}> {
+  const pids = [...(look?.names.actorOf.keys() ?? [])];
+  const parts = [
+    ...(look === undefined ? [] : [`{\n${readingCommand(pids)}\n} </dev/null`]),
+    `echo '${ANSWERS_MARK.slice(0, -1)}'`,
+    ...(commands.length === 0 ? [] : ['puppet do -']),
+  ];
   const {stdout, stderr} = await lab.run(
-    'puppet do -',
+    parts.join('\n'),
     commands.map((command) => `${command}\n`).join(''),
   );
-  const lines = stdout.toString().split('\n').slice(0, -1);
+  const [seen, answered] = cut(stdout.toString('latin1'), ANSWERS_MARK);
+  const lines = answered.split('\n').slice(0, -1);
   if (lines.length !== commands.length) {
     throw new LabError(`puppet: ${lines.length} answers: ${stderr}`);
   }
-  return lines.map(parseAnswer);
+  return {
+    snapshot: look === undefined ? undefined : parseSnapshot(seen, pids, look),
+    answers: lines.map(parseAnswer),
+  };
 }
 
 function parseAnswer(line: string): Answer {
@@ -83,11 +129,7 @@ function parseAnswer(line: string): Answer {
 }
 
 /** Who is who among the processes that are still there. */
-function namesOf(
-  script: Script,
-  answers: readonly Answer[],
-  lastInode: bigint,
-): Names {
+function namesOf(script: Script, answers: readonly Answer[]): Names {
   const pidOf = new Map<string, number>();
   const labelOfThread = new Map<number, string>();
   script.forEach((operation, i) => {
@@ -104,7 +146,7 @@ function namesOf(
     }
   });
   const actorOf = new Map([...pidOf].map(([actor, pid]) => [pid, actor]));
-  return {actorOf, labelOfThread, lastInode};
+  return {actorOf, labelOfThread};
 }
 
 function bornBy(operation: Operation): string | undefined {
@@ -114,57 +156,147 @@ function bornBy(operation: Operation): string | undefined {
 
 const STAT_MARK = '\n@@ stat\n';
 const FILES_MARK = '\n@@ files\n';
-const FILES_OF_PROCESS = ['comm', 'status', 'stat', 'maps'] as const;
+const FILES_OF_TASK = ['comm', 'cmdline', 'status', 'stat'] as const;
+const FILES_OF_PROCESS = ['maps', 'smaps'] as const;
 const BUFINFO = '/sys/kernel/debug/dma_buf/bufinfo';
 
 /** Reads everything in one call: what costs is the number of programs run. */
 function readingCommand(pids: readonly number[]): string {
-  const tables = pids
-    .map((pid) => `/proc/${pid}/fd /proc/${pid}/task/[0-9]*/fd`)
+  const folders = pids.map((pid) => `/proc/${pid}`);
+  const tasks = folders
+    .flatMap((folder) => [folder, `${folder}/task/[0-9]*`])
     .join(' ');
-  const files = pids
-    .flatMap((pid) => FILES_OF_PROCESS.map((file) => `/proc/${pid}/${file}`))
+  const tables = folders.flatMap((folder) => [
+    `${folder}/fd`,
+    `${folder}/task/[0-9]*/fd`,
+    `${folder}/map_files`,
+  ]);
+  const ofProcesses = folders
+    .flatMap((folder) => FILES_OF_PROCESS.map((file) => `${folder}/${file}`))
     .join(' ');
-  const find = `find ${tables} -lname '/dmabuf:*'`;
+  const find =
+    `find ${tables.join(' ')} -type l ` +
+    `'(' -path '*/fd/*' -o -lname '/dmabuf:*' ')'`;
   return [
     'set --',
+    'D=',
     ...(pids.length === 0
       ? []
       : [
           `F=$(${find})`,
           `${find} -printf '%p\\0%l\\0'`,
-          'for f in $F; do set -- "$@" "${f%/fd/*}/fdinfo/${f##*/}"; done',
+          'for f in $F; do case $f in */fd/*)',
+          'set -- "$@" "${f%/fd/*}/fdinfo/${f##*/}";; esac; done',
+          `for t in ${tasks}; do D="$D $t/fd"`,
+          `set -- "$@" ${FILES_OF_TASK.map((file) => `$t/${file}`).join(' ')}`,
+          'done',
         ]),
     `echo '${STAT_MARK.slice(0, -1)}'`,
-    `[ $# = 0 ] || stat -L -c '%n %i %s %b %f' $F`,
+    `[ "$D" = '' ] || stat -L -c '%n %i %s %b %f' $F $D`,
     `echo '${FILES_MARK.slice(0, -1)}'`,
-    `tail -n +1 ${BUFINFO} ${files} "$@" /dev/null`,
+    `tail -n +1 ${BUFINFO} ${ofProcesses} "$@" /dev/null`,
   ].join('\n');
 }
 
-async function observe(
-  lab: Lab,
+function parseSnapshot(
+  output: RawText,
   pids: readonly number[],
-): Promise<{bufinfo: RawText; processes: ObservedProcess[]}> {
-  const output = (await lab.shell(readingCommand(pids))).toString('latin1');
+  {operations, names}: Look,
+): Snapshot {
   const [links = '', rest] = cut(output, STAT_MARK);
   const [stats = '', contents] = cut(rest, FILES_MARK);
-  const files = parseFiles(contents);
-  const fds = parseFds(parseLinks(links), parseStats(stats), files);
-  const processes = pids.map((pid) => {
-    const [comm, status, stat, maps] = FILES_OF_PROCESS.map((file) =>
-      contentOf(files, `/proc/${pid}/${file}`),
+  const seen = new Seen(
+    parseLinks(links),
+    parseStats(stats),
+    parseFiles(contents),
+  );
+  return {
+    operations,
+    bufinfo: seen.content(BUFINFO),
+    processes: pids.map((pid) => seen.process(pid)),
+    names,
+  };
+}
+
+/** What one look gave, by path. */
+class Seen {
+  constructor(
+    private readonly links: ReadonlyMap<string, RawText>,
+    private readonly stats: ReadonlyMap<string, ObservedStat>,
+    private readonly files: ReadonlyMap<string, RawText>,
+  ) {}
+
+  content(path: string): RawText {
+    const content = this.files.get(path);
+    if (content === undefined) throw new LabError(`${path} was not read`);
+    return content;
+  }
+
+  process(pid: number): ObservedProcess {
+    const folder = `/proc/${pid}`;
+    const task = new RegExp(`^${folder}/task/(\\d+)/comm$`);
+    return {
+      ...this.task(folder, pid),
+      maps: this.content(`${folder}/maps`),
+      smaps: this.content(`${folder}/smaps`),
+      mapFiles: this.mapFiles(folder),
+      threads: [...this.files.keys()]
+        .map((path) => Number(task.exec(path)?.[1] ?? pid))
+        .filter((tid) => tid !== pid)
+        .sort((a, b) => a - b)
+        .map((tid) => this.task(`${folder}/task/${tid}`, tid)),
+    };
+  }
+
+  private task(folder: string, id: number): ObservedTask {
+    const [comm, cmdline, status, stat] = FILES_OF_TASK.map((file) =>
+      this.content(`${folder}/${file}`),
     );
     return {
-      pid,
+      id,
       comm: comm ?? '',
+      cmdline: cmdline ?? '',
       status: status ?? '',
       stat: stat ?? '',
-      maps: maps ?? '',
-      fds: fds.get(pid) ?? [],
+      fdDirectory: this.stat(`${folder}/fd`),
+      fds: this.fds(folder),
     };
-  });
-  return {bufinfo: contentOf(files, BUFINFO), processes};
+  }
+
+  private fds(folder: string): ObservedFd[] {
+    return this.linksIn(`${folder}/fd/`)
+      .map(([name, link]) => ({
+        fd: Number(name),
+        link,
+        stat: this.stat(`${folder}/fd/${name}`),
+        fdinfo: this.content(`${folder}/fdinfo/${name}`),
+      }))
+      .sort((a, b) => a.fd - b.fd);
+  }
+
+  private mapFiles(folder: string): ObservedMapFile[] {
+    return this.linksIn(`${folder}/map_files/`)
+      .filter(([, link]) => isDmaBuf(link))
+      .map(([name, link]) => ({
+        start: parseInt(name, 16),
+        link,
+        stat: this.stat(`${folder}/map_files/${name}`),
+      }))
+      .sort((a, b) => a.start - b.start);
+  }
+
+  /** Names in a directory, with where they lead. */
+  private linksIn(directory: string): [string, RawText][] {
+    return [...this.links]
+      .filter(([path]) => path.startsWith(directory))
+      .map(([path, link]) => [path.slice(directory.length), link]);
+  }
+
+  private stat(path: string): ObservedStat {
+    const stat = this.stats.get(path);
+    if (stat === undefined) throw new LabError(`no stat of ${path}`);
+    return stat;
+  }
 }
 
 /** What is before the last occurrence of a mark, and what is after it. */
@@ -184,7 +316,7 @@ function parseLinks(text: string): Map<string, RawText> {
   return links;
 }
 
-function parseStats(text: string): Map<string, ObservedFd['stat']> {
+function parseStats(text: string): Map<string, ObservedStat> {
   const lines = text.split('\n').filter((line) => line !== '');
   return new Map(
     lines.map((line) => {
@@ -213,41 +345,4 @@ function parseFiles(text: string): Map<string, RawText> {
       text.slice(match.index + match[0].length, found[i + 1]?.index),
     ]),
   );
-}
-
-function contentOf(files: ReadonlyMap<string, RawText>, path: string): RawText {
-  const content = files.get(path);
-  if (content === undefined) throw new LabError(`${path} was not read`);
-  return content;
-}
-
-/** By pid. A thread that shares its process's table shows nothing new. */
-function parseFds(
-  links: ReadonlyMap<string, RawText>,
-  stats: ReadonlyMap<string, ObservedFd['stat']>,
-  files: ReadonlyMap<string, RawText>,
-): Map<number, ObservedFd[]> {
-  const fds = new Map<number, ObservedFd[]>();
-  for (const [path, link] of links) {
-    const match = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/fd\/(\d+)$/.exec(path);
-    if (match === null) throw new LabError(`what is ${path}?`);
-    const pid = Number(match[1]);
-    const tid = match[2] === undefined ? undefined : Number(match[2]);
-    if (tid === pid) continue;
-    const stat = stats.get(path);
-    if (stat === undefined) throw new LabError(`no stat of ${path}`);
-    const fdinfo = contentOf(files, path.replace('/fd/', '/fdinfo/'));
-    const list = fds.get(pid) ?? [];
-    list.push({tid, fd: Number(match[3]), link, stat, fdinfo});
-    fds.set(pid, list);
-  }
-  for (const list of fds.values()) {
-    list.sort(byThreadAndNumber);
-  }
-  return fds;
-}
-
-function byThreadAndNumber(a: ObservedFd, b: ObservedFd): number {
-  const threads = (a.tid ?? 0) - (b.tid ?? 0);
-  return threads === 0 ? a.fd - b.fd : threads;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {runOnSimulator} from './comparison.js';
+import {showOnSimulator} from './comparison.js';
 import {fixedScripts} from './fixed_scripts.js';
 import {MACHINES} from './machines.js';
 import {draws, scriptOf} from './random_script.js';
@@ -82,7 +82,7 @@ describe.each(MACHINES)('scripts for kernel $kernel', (machine) => {
       const script = scriptOf(machine, drawn);
       operations += script.length;
       for (const {verb} of script) verbs.set(verb, (verbs.get(verb) ?? 0) + 1);
-      const shown = runOnSimulator(machine, script);
+      const shown = showOnSimulator(machine, script);
       refused += [...shown.matchAll(/^[^=\n].* -> refused$/gm)].length;
     }
     expect(refused / operations).toBeLessThan(0.25);
@@ -117,7 +117,7 @@ describe.each(MACHINES)('scripts for kernel $kernel', (machine) => {
 
   it('fixed ones: each errno comes up', () => {
     const shown = fixedScripts(machine)
-      .map(({script}) => runOnSimulator(machine, script))
+      .map(({script}) => showOnSimulator(machine, script))
       .join('');
     const errors = new Set(
       [...shown.matchAll(/ -> (E[A-Z]+)$/gm)].map(([, error]) => error),

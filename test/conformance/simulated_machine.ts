@@ -2,23 +2,32 @@
 // Scripts on the simulated kernel: every system call that the puppet makes
 // (test/device-lab/puppet/actor.c, exporter.c), made of the simulator, those
 // included that open a descriptor only for a while.
-import {PAGE_SIZE, PROT_READ} from '../../src/core/kernel/address_space.js';
+import {
+  type AddressSpace,
+  PAGE_SIZE,
+  pageAlign,
+  PROT_READ,
+  PROT_READ_WRITE,
+} from '../../src/core/kernel/address_space.js';
 import {
   type DmaBuf,
   KernelError,
   kernelProfile,
   SimulatedKernel,
 } from '../../src/core/kernel/index.js';
+import {O_WRONLY} from '../../src/core/kernel/open_file.js';
 import type {RawText} from '../../src/core/model/text.js';
 import type {MachineUnderTest} from './machines.js';
 import {
-  type Observation,
+  isDmaBuf,
   type ObservedFd,
   type ObservedProcess,
+  type ObservedStat,
+  type ObservedTask,
   type Outcome,
-  renderObservation,
+  type Snapshot,
 } from './observation.js';
-import type {Operation, Script} from './script.js';
+import type {Operation} from './script.js';
 
 /** The puppet refuses, and the kernel never hears of it. */
 class Refusal extends Error {
@@ -57,8 +66,12 @@ interface Actor {
   readonly name: string;
   readonly pid: number;
   zombie: boolean;
+  /** The server's end of the socket that the actor listens to. */
+  control: number;
   /** vgem's device file, open from the first use on. */
   drmFd: number | undefined;
+  /** Stacks of threads that ended; the C library keeps them for the next. */
+  spareStacks: number;
   holdings: Map<string, Holding>;
   /** Sockets that a message with a buffer waits in. */
   inboxes: {readonly fd: number; readonly label: string; buffer: DmaBuf}[];
@@ -69,6 +82,11 @@ const MAX_TEXT_BYTES = 255;
 const MAX_COMM_TEXT_BYTES = 63;
 /** No process has more address space. */
 const ADDRESS_SPACE_BYTES = 2 ** 47;
+/** What the C library maps for a thread: 8 MiB, and a page to guard them. */
+const STACK_BYTES = 8 * 1024 ** 2 + PAGE_SIZE;
+const PROT_NONE = {read: false, write: false, execute: false};
+/** Where an actor listens. */
+const CONTROL_FD = 3;
 
 /** The simulator, with the puppet's actors on it. */
 export class SimulatedMachine {
@@ -85,7 +103,10 @@ export class SimulatedMachine {
       }),
       seed: 1,
     });
-    this.server = this.kernel.spawn({executable: '/system/bin/puppet'});
+    this.server = this.kernel.spawn({
+      executable: '/system/bin/puppet',
+      args: ['puppet', 'serve'],
+    });
   }
 
   /** Names of the actors that are alive, in the order they came. */
@@ -133,19 +154,18 @@ export class SimulatedMachine {
     }
   }
 
-  /** What it all looks like now; inodes counted from the first. */
-  observe(script: Script, outcomes: readonly Outcome[]): RawText {
+  /** What it all looks like now, after so many operations. */
+  observe(operations: number): Snapshot {
     const actors = [...this.actors.values()];
-    const observation: Observation = {
-      outcomes,
+    return {
+      operations,
       bufinfo: this.kernel.vfs.read('/sys/kernel/debug/dma_buf/bufinfo'),
       processes: actors.map(({pid}) => this.observeProcess(pid)),
+      names: {
+        actorOf: new Map(actors.map(({pid, name}) => [pid, name])),
+        labelOfThread: new Map(this.labelOfThread),
+      },
     };
-    return renderObservation(script, observation, {
-      actorOf: new Map(actors.map(({pid, name}) => [pid, name])),
-      labelOfThread: this.labelOfThread,
-      lastInode: 0n,
-    });
   }
 
   private observeProcess(pid: number): ObservedProcess {
@@ -156,36 +176,46 @@ export class SimulatedMachine {
       .map(Number)
       .filter((tid) => tid !== pid);
     return {
-      pid,
-      comm: vfs.read(`${folder}/comm`),
-      status: vfs.read(`${folder}/status`),
-      stat: vfs.read(`${folder}/stat`),
+      ...this.observeTask(folder, pid),
       maps: vfs.read(`${folder}/maps`),
-      fds: [
-        ...this.observeFds(folder, undefined),
-        ...threads.flatMap((tid) =>
-          this.observeFds(`${folder}/task/${tid}`, tid),
-        ),
-      ],
+      smaps: vfs.read(`${folder}/smaps`),
+      mapFiles: vfs
+        .list(`${folder}/map_files`)
+        .map((name) => `${folder}/map_files/${name}`)
+        .map((path) => ({link: vfs.readlink(path), stat: this.statOf(path)}))
+        .filter(({link}) => isDmaBuf(link)),
+      threads: threads.map((tid) =>
+        this.observeTask(`${folder}/task/${tid}`, tid),
+      ),
     };
   }
 
-  private observeFds(folder: string, tid: number | undefined): ObservedFd[] {
+  private observeTask(folder: string, id: number): ObservedTask {
     const {vfs} = this.kernel;
-    return vfs
-      .list(`${folder}/fd`)
-      .map((fd) => ({fd, link: vfs.readlink(`${folder}/fd/${fd}`)}))
-      .filter(({link}) => link.startsWith('/dmabuf:'))
-      .map(({fd, link}) => {
-        const {ino, size, blocks, mode} = vfs.stat(`${folder}/fd/${fd}`);
-        return {
-          tid,
-          fd: Number(fd),
-          link,
-          stat: {inode: ino, sizeBytes: size, blocks, mode},
-          fdinfo: vfs.read(`${folder}/fdinfo/${fd}`),
-        };
-      });
+    return {
+      id,
+      comm: vfs.read(`${folder}/comm`),
+      cmdline: vfs.read(`${folder}/cmdline`),
+      status: vfs.read(`${folder}/status`),
+      stat: vfs.read(`${folder}/stat`),
+      fdDirectory: this.statOf(`${folder}/fd`),
+      fds: vfs.list(`${folder}/fd`).map((fd) => this.observeFd(folder, fd)),
+    };
+  }
+
+  private observeFd(folder: string, fd: string): ObservedFd {
+    const {vfs} = this.kernel;
+    return {
+      fd: Number(fd),
+      link: vfs.readlink(`${folder}/fd/${fd}`),
+      stat: this.statOf(`${folder}/fd/${fd}`),
+      fdinfo: vfs.read(`${folder}/fdinfo/${fd}`),
+    };
+  }
+
+  private statOf(path: string): ObservedStat {
+    const {ino, size, blocks, mode} = this.kernel.vfs.stat(path);
+    return {inode: ino, sizeBytes: size, blocks, mode};
   }
 
   private run(operation: Operation): Omit<Outcome, 'error'> {
@@ -237,7 +267,7 @@ export class SimulatedMachine {
       case 'drop-import':
         return this.dropImport(actor, holding);
       case 'thread-exit':
-        return this.endThread(holding);
+        return this.endThread(actor, holding);
     }
     const [first] = holding.fds;
     if (first === undefined) throw new Refusal('has no descriptor');
@@ -291,12 +321,27 @@ export class SimulatedMachine {
       name,
       pid,
       zombie: false,
+      control: this.connect(pid),
       drmFd: undefined,
+      spareStacks: 0,
       holdings: new Map(),
       inboxes: [],
     };
     this.actors.set(name, actor);
     return actor;
+  }
+
+  /** Gives an actor its socket, in place of one that it may have inherited. */
+  private connect(pid: number): number {
+    const {kernel} = this;
+    const [control, end] = kernel.socketPair(this.server, pid);
+    // The end might have the right number already, but is close-on-exec.
+    const copy = kernel.dup(pid, end);
+    kernel.dup2(pid, copy, CONTROL_FD);
+    for (const fd of [end, copy]) {
+      if (fd !== CONTROL_FD) kernel.close(pid, fd);
+    }
+    return control;
   }
 
   private rename(pid: number, comm: RawText): void {
@@ -312,12 +357,14 @@ export class SimulatedMachine {
     if (this.actors.has(name)) throw new Refusal('there is one already');
     const pid = this.kernel.spawn({
       executable: '/system/bin/puppet',
+      args: ['puppet', 'serve'],
       parent: this.server,
     });
-    // Standard input, output and error; and the puppet's control socket.
-    for (let fd = 0; fd < 4; fd++) {
-      this.kernel.open(pid, '/dev/null', {closeOnExec: false});
-    }
+    // Standard input, output and error, as the guest's init opens them.
+    this.kernel.open(pid, '/dev/null', {closeOnExec: false});
+    const log = {flags: O_WRONLY, closeOnExec: false};
+    const output = this.kernel.open(pid, '/var/log/puppet.log', log);
+    this.kernel.dup(pid, output);
     this.add(name, pid);
     this.rename(pid, comm);
     if (uid !== undefined) this.kernel.identify(pid, {uid});
@@ -332,6 +379,8 @@ export class SimulatedMachine {
     if (this.actors.has(name)) throw new Refusal('there is one already');
     const {kernel} = this;
     const child = this.add(name, kernel.fork(parent.pid));
+    // The C library keeps the stacks of threads that did not come along.
+    child.spareStacks = parent.spareStacks + threadsOf(parent);
     // A child gives up what its parent answers for.
     if (parent.drmFd !== undefined) kernel.close(child.pid, parent.drmFd);
     for (const {fd} of parent.inboxes) kernel.close(child.pid, fd);
@@ -349,7 +398,8 @@ export class SimulatedMachine {
   }
 
   private exec(actor: Actor): Omit<Outcome, 'error'> {
-    this.kernel.exec(actor.pid, '/proc/self/exe');
+    this.kernel.exec(actor.pid, '/proc/self/exe', ['puppet', 'go-on']);
+    actor.spareStacks = 0;
     actor.holdings.clear();
     actor.inboxes = [];
     actor.drmFd = undefined;
@@ -358,6 +408,7 @@ export class SimulatedMachine {
 
   private exit(actor: Actor, reap: boolean): Omit<Outcome, 'error'> {
     this.kernel.exit(actor.pid, {reap});
+    this.kernel.close(this.server, actor.control);
     actor.holdings.clear();
     actor.inboxes = [];
     actor.zombie = true;
@@ -538,13 +589,34 @@ export class SimulatedMachine {
     if (length < 0 || length > ADDRESS_SPACE_BYTES) {
       throw new HostError('ENOMEM');
     }
-    const address = this.kernel.mmap(actor.pid, fd, {
-      offset,
-      length,
-      ...(writable ? {} : {protection: PROT_READ}),
+    const memory = this.memoryOf(actor);
+    const room = length + 2 * PAGE_SIZE;
+    const first = memory.map({
+      length: room,
+      protection: PROT_NONE,
+      shared: false,
     });
+    const address = first + PAGE_SIZE;
+    try {
+      if (length > 0) memory.unmap(address, pageAlign(length));
+      this.kernel.mmap(actor.pid, fd, {
+        address,
+        offset,
+        length,
+        ...(writable ? {} : {protection: PROT_READ}),
+      });
+    } catch (error) {
+      memory.unmap(first, room);
+      throw error;
+    }
     holding.mappings.push({address, length, vmas: 1});
     return ofBuffer(holding);
+  }
+
+  private memoryOf({pid}: Actor): AddressSpace {
+    const {memory} = this.kernel.processes.alive(pid);
+    if (memory === undefined) throw new RangeError(`${pid} has no memory`);
+    return memory;
   }
 
   private split(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
@@ -564,7 +636,8 @@ export class SimulatedMachine {
 
   private unmapAll(actor: Actor, holding: Holding): void {
     for (const {address, length} of holding.mappings.splice(0)) {
-      this.kernel.munmap(actor.pid, address, length);
+      const room = length + 2 * PAGE_SIZE;
+      this.kernel.munmap(actor.pid, address - PAGE_SIZE, room);
     }
   }
 
@@ -580,6 +653,15 @@ export class SimulatedMachine {
     if (holding.thread !== undefined) throw new Refusal('one already');
     const {kernel} = this;
     const {pid} = actor;
+    if (actor.spareStacks > 0) {
+      actor.spareStacks--;
+    } else {
+      this.memoryOf(actor).map({
+        length: STACK_BYTES,
+        protection: PROT_READ_WRITE,
+        shared: false,
+      });
+    }
     const tid = kernel.startThread(pid, {
       comm: 'private-fds',
       unshareFiles: true,
@@ -592,9 +674,10 @@ export class SimulatedMachine {
     return {};
   }
 
-  private endThread(holding: Holding): Omit<Outcome, 'error'> {
+  private endThread(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
     if (holding.thread === undefined) throw new Refusal('no such thread');
     this.kernel.endThread(holding.thread);
+    actor.spareStacks++;
     holding.thread = undefined;
     return ofBuffer(holding);
   }
@@ -612,6 +695,11 @@ export class SimulatedMachine {
       }
     }
   }
+}
+
+function threadsOf({holdings}: Actor): number {
+  return [...holdings.values()].filter(({thread}) => thread !== undefined)
+    .length;
 }
 
 function ofBuffer({buffer}: Holding): Omit<Outcome, 'error'> {
