@@ -72,7 +72,7 @@ export function dmaBufIoctl(
   const {profile} = dmaBufs;
   switch (request) {
     case DMA_BUF_IOCTL_SYNC:
-      sync(argument);
+      sync(buffer, argument);
       return undefined;
     case DMA_BUF_SET_NAME:
       setName(profile, buffer, argument);
@@ -121,9 +121,21 @@ export function setName(
   buffer.name = name;
 }
 
-function sync(argument: IoctlArgument): void {
+/**
+ * Buffers of udmabuf that the CPU has begun to access: their `ubuf->sg` is set.
+ * Few buffers are ever synchronised, so it is no field of all of them.
+ */
+const begun = new WeakSet<DmaBuf>();
+
+function sync(buffer: DmaBuf, argument: IoctlArgument): void {
   if (typeof argument !== 'object') throw badPointer();
   checkFlags(argument.flags, SYNC_RW | DMA_BUF_SYNC_END);
+  if (buffer.exporter !== 'udmabuf') return;
+  if ((argument.flags & DMA_BUF_SYNC_END) === 0) begun.add(buffer);
+  // end_cpu_udmabuf(); the other exporters do not mind.
+  else if (!begun.has(buffer)) {
+    throw new KernelError('EINVAL', 'an access ends that never began');
+  }
 }
 
 /** dma_buf_export_sync_file(). */

@@ -5,7 +5,7 @@ import type {DeviceAttachment, DmaBuf} from './dma_buf.js';
 import type {DmaBufSubsystem} from './dma_buf_subsystem.js';
 import {KernelError} from './kernel_error.js';
 import type {FileIdentity, OpenFile} from './open_file.js';
-import {PlainFile} from './open_file.js';
+import {O_ACCMODE, O_WRONLY, PlainFile} from './open_file.js';
 import type {KernelProfile} from './profile.js';
 
 /** DRM_FILE_PAGE_OFFSET_START of include/drm/drm_vma_manager.h, bytes. */
@@ -148,6 +148,10 @@ export class DrmFile extends PlainFile {
 
   /** DRM_IOCTL_PRIME_HANDLE_TO_FD, without the descriptor. */
   exportHandle(handle: number, flags: number, cpu: number): DmaBuf {
+    // Of the flags DRM_CLOEXEC and DRM_RDWR alone are known.
+    if ((flags & O_ACCMODE) === O_WRONLY) {
+      throw new KernelError('EINVAL', 'DRM exports nothing write-only');
+    }
     const object = this.object(handle);
     const buffer = this.device.exportObject(object, flags, cpu);
     this.cache(buffer, handle);

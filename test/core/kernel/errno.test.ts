@@ -390,6 +390,29 @@ describe('misuse', () => {
     }
   });
 
+  it('of an export by DRM that may only be written', () => {
+    const s = stage();
+    const {kernel, pid} = s;
+    const drm = kernel.openDrm(pid);
+    const handle = kernel.drmCreateDumb(pid, drm, 4096);
+    expect(
+      outcome(s, () => kernel.drmExport(pid, drm, handle, {flags: O_WRONLY})),
+    ).toBe('EINVAL');
+  });
+
+  it('of the end of an access that never began, of udmabuf alone', () => {
+    const s = stage();
+    const {kernel, pid} = s;
+    const end = (exporter: string): string => {
+      const fd = kernel.exportBuffer(pid, {exporter, sizeBytes: 4096});
+      const sync = (flags: number): string =>
+        outcome(s, () => kernel.ioctl(pid, fd, DMA_BUF_IOCTL_SYNC, {flags}));
+      return [sync(5), sync(1), sync(5)].join(' ');
+    };
+    expect(end('system')).toBe('0 0 0');
+    expect(end('udmabuf')).toBe('EINVAL 0 0');
+  });
+
   it('of secure memory, which nobody maps', () => {
     const s = stage();
     const {kernel, pid} = s;
