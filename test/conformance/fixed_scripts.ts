@@ -77,6 +77,62 @@ const ON_EACH_EXPORTER: Readonly<Record<string, string>> = {
     ioctl a x 0x80086202 text=room
     ioctl a x 0x40086205 text=name
     ioctl a x 0x1234`,
+  'descriptors: one put in the place of another': `
+    spawn a
+    alloc a x exporter=auto size=8192 name=x
+    alloc a y exporter=auto size=4096 name=y
+    dup2 a x y
+    dup2 a x x
+    dup a x fd=20
+    alloc a z exporter=auto size=4096
+    dup2 a z x
+    exec a`,
+  'access: read only, write only': `
+    spawn a
+    alloc a r exporter=auto size=16384 access=r name=r
+    map a r
+    map a r protection=r
+    split a r protection=none
+    split a r protection=rw
+    import a r
+    alloc a w exporter=auto size=8192 access=w
+    map a w protection=r
+    map a w`,
+  'map: several holes and protections': `
+    spawn a
+    alloc a x exporter=auto size=65536
+    map a x
+    punch a x page=3
+    punch a x page=4
+    split a x page=2 protection=none
+    split a x page=2 protection=rw
+    split a x
+    fork a b
+    unmap b x
+    map a x offset=4096 protection=r
+    split a x page=5 protection=rw
+    unmap a x
+    map a x`,
+  'import: several devices attached to one buffer': `
+    spawn a
+    spawn b
+    spawn c
+    alloc a x exporter=auto size=8192
+    send a b x
+    send a c x
+    import a x
+    import b x
+    import c x
+    drop-import b x
+    import b x
+    exit a`,
+  'ioctls: the end of an access that never began': `
+    spawn a
+    alloc a x exporter=auto size=4096
+    ioctl a x 0x40086200 flags=6
+    ioctl a x 0x40086200 flags=1
+    ioctl a x 0x40086200 flags=6
+    ioctl a x 0x40086200 flags=6`,
   seek: `
     spawn a
     alloc a x exporter=auto size=20480

@@ -17,9 +17,10 @@ export interface Draw {
   readonly text: RawText;
 }
 
-const MAX_DRAWS = 40;
+const MAX_DRAWS = 60;
 const MAX_ACTORS = 5;
 const PAGE = 4096;
+const ACCESS = ['rw', 'rw', 'r', 'rw', 'rw', 'w', 'rw', 'r'] as const;
 
 const name = fc
   .array(
@@ -108,6 +109,7 @@ class Chooser {
       // Whole pages, nearly always.
       sizeBytes: (1 + (how % 24)) * PAGE - (how % 7 === 0 ? 1 : 0),
       name: how % 3 === 0 ? undefined : text,
+      access: pick(ACCESS, how >> 5) ?? 'rw',
     };
   }
 
@@ -124,7 +126,7 @@ class Chooser {
       return {verb: 'fork', actor, child: this.newActor(), comm};
     }
     if (verb < 26) return {verb: 'comm', actor, comm: text};
-    if (verb < 27) {
+    if (verb === 26 || verb === 28) {
       this.executed.add(actor);
       return {verb: 'exec', actor};
     }
@@ -155,6 +157,10 @@ class Chooser {
     const holding = pick(this.simulated.holdingsOf(actor), what);
     if (holding === undefined) return undefined;
     const {label, fds, buffer} = holding;
+    if (verb < 38) {
+      const over = pick(this.simulated.holdingsOf(actor), how)?.label ?? label;
+      return {verb: 'dup2', actor, label, over};
+    }
     if (verb < 42) {
       return {
         verb: 'dup',
@@ -169,8 +175,12 @@ class Chooser {
       return {verb: verb < 47 ? 'send' : 'sendhold', actor, to, label};
     }
     if (verb < 62) return this.map(actor, label, buffer.sizeBytes, how);
-    if (verb < 65) return {verb: 'split', actor, label};
-    if (verb < 68) return {verb: 'punch', actor, label};
+    const page = 1 + (what % 3);
+    if (verb < 65) {
+      const protection = pick(['r', 'none', 'rw'] as const, how) ?? 'r';
+      return {verb: 'split', actor, label, page, protection};
+    }
+    if (verb < 68) return {verb: 'punch', actor, label, page};
     if (verb < 71) return {verb: 'unmap', actor, label};
     if (verb < 82) {
       const fd = pick(fds, how) ?? 'newest';

@@ -32,6 +32,11 @@ describe('the language of scripts', () => {
       'map a x offset=4096 length=1 protection=r',
       {offset: 4096, length: 1, writable: false},
     ],
+    ['alloc a x exporter=vgem size=1 access=r', {access: 'r'}],
+    ['dup2 a x y', {verb: 'dup2', label: 'x', over: 'y'}],
+    ['split a x', {verb: 'split', page: 1, protection: 'r'}],
+    ['split a x page=3 protection=none', {page: 3, protection: 'none'}],
+    ['punch a x page=2', {verb: 'punch', page: 2}],
     ['close a x', {which: 'newest'}],
     ['close a x all', {which: 'all'}],
     ['close a x fd=5', {which: 5}],
@@ -92,6 +97,7 @@ describe.each(MACHINES)('scripts for kernel $kernel', (machine) => {
       'comm',
       'drop-import',
       'dup',
+      'dup2',
       'exec',
       'exit',
       'fork',
@@ -123,7 +129,15 @@ describe.each(MACHINES)('scripts for kernel $kernel', (machine) => {
       [...shown.matchAll(/ -> (E[A-Z]+)$/gm)].map(([, error]) => error),
     );
     expect([...errors].sort()).toEqual(
-      ['EBADF', 'EFAULT', 'EINVAL', 'ENODEV', 'ENOMEM', 'ENOTTY'].sort(),
+      [
+        'EACCES',
+        'EBADF',
+        'EFAULT',
+        'EINVAL',
+        'ENODEV',
+        'ENOMEM',
+        'ENOTTY',
+      ].sort(),
     );
   });
 });

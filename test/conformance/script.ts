@@ -8,6 +8,8 @@ import type {RawText} from '../../src/core/model/text.js';
 export type IoctlPayload =
   {readonly text: RawText} | {readonly flags: number} | undefined;
 
+export type Access = 'r' | 'w' | 'rw';
+
 interface OfActor {
   readonly actor: string;
 }
@@ -41,7 +43,21 @@ export type Operation =
       readonly exporter: string;
       readonly sizeBytes: number;
       readonly name: RawText | undefined;
+      /** How the descriptor is opened; udmabuf does not ask. */
+      readonly access: Access;
     })
+  | (OfHolding & {
+      readonly verb: 'dup2';
+      /** The buffer whose newest descriptor is replaced. */
+      readonly over: string;
+    })
+  | (OfHolding & {
+      readonly verb: 'split';
+      /** Of the mapping; there must be others on both sides of it. */
+      readonly page: number;
+      readonly protection: 'none' | 'r' | 'rw';
+    })
+  | (OfHolding & {readonly verb: 'punch'; readonly page: number})
   | (OfHolding & {readonly verb: 'name'; readonly name: RawText})
   | (OfHolding & {
       readonly verb: 'ioctl';
@@ -79,8 +95,6 @@ export type Operation =
   | (OfHolding & {
       readonly verb:
         | 'receive'
-        | 'split'
-        | 'punch'
         | 'unmap'
         | 'import'
         | 'drop-import'
@@ -148,8 +162,19 @@ export function renderOperation(operation: Operation): string {
         held +
         option('exporter', operation.exporter) +
         option('size', operation.sizeBytes) +
-        textOption('name', operation.name)
+        textOption('name', operation.name) +
+        option('access', operation.access, 'rw')
       );
+    case 'dup2':
+      return `${held} ${operation.over}`;
+    case 'split':
+      return (
+        held +
+        option('page', operation.page, 1) +
+        option('protection', operation.protection, 'r')
+      );
+    case 'punch':
+      return held + option('page', operation.page, 1);
     case 'name':
       return `${held} ${renderText(operation.name)}`;
     case 'ioctl':
@@ -307,7 +332,22 @@ function parseLine(line: Line): Operation {
         exporter: line.option('exporter') ?? 'auto',
         sizeBytes: line.number('size') ?? 4096,
         name: line.textOption('name'),
+        access: parseAccess(line.option('access')),
       };
+    case 'dup2':
+      return {verb, actor, label, over: line.word('label')};
+    case 'split': {
+      const protection = line.option('protection');
+      return {
+        verb,
+        actor,
+        label,
+        page: line.number('page') ?? 1,
+        protection: protection === 'none' ? 'none' : parsePages(protection),
+      };
+    }
+    case 'punch':
+      return {verb, actor, label, page: line.number('page') ?? 1};
     case 'name':
       return {verb, actor, label, name: line.toText(line.word('name'))};
     case 'ioctl':
@@ -351,8 +391,6 @@ function parseLine(line: Line): Operation {
       return {verb, actor, label, which: all ? 'all' : (fd ?? 'newest')};
     }
     case 'receive':
-    case 'split':
-    case 'punch':
     case 'unmap':
     case 'import':
     case 'drop-import':
@@ -362,6 +400,14 @@ function parseLine(line: Line): Operation {
     default:
       throw new ScriptError(line.text, `no operation is called '${verb}'`);
   }
+}
+
+function parseAccess(text: string | undefined): Access {
+  return text === 'r' || text === 'w' ? text : 'rw';
+}
+
+function parsePages(text: string | undefined): 'r' | 'rw' {
+  return text === 'rw' ? 'rw' : 'r';
 }
 
 function parsePayload(line: Line): IoctlPayload {

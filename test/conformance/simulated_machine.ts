@@ -8,6 +8,7 @@ import {
   pageAlign,
   PROT_READ,
   PROT_READ_WRITE,
+  type Protection,
 } from '../../src/core/kernel/address_space.js';
 import {
   type DmaBuf,
@@ -15,7 +16,7 @@ import {
   kernelProfile,
   SimulatedKernel,
 } from '../../src/core/kernel/index.js';
-import {O_WRONLY} from '../../src/core/kernel/open_file.js';
+import {O_RDONLY, O_RDWR, O_WRONLY} from '../../src/core/kernel/open_file.js';
 import type {RawText} from '../../src/core/model/text.js';
 import type {MachineUnderTest} from './machines.js';
 import {
@@ -27,7 +28,7 @@ import {
   type Outcome,
   type Snapshot,
 } from './observation.js';
-import type {Operation} from './script.js';
+import type {Access, Operation} from './script.js';
 
 /** The puppet refuses, and the kernel never hears of it. */
 class Refusal extends Error {
@@ -46,7 +47,6 @@ class HostError extends Error {
 interface Mapping {
   readonly address: number;
   readonly length: number;
-  vmas: number;
 }
 
 /** One buffer in one actor. */
@@ -84,7 +84,13 @@ const MAX_COMM_TEXT_BYTES = 63;
 const ADDRESS_SPACE_BYTES = 2 ** 47;
 /** What the C library maps for a thread: 8 MiB, and a page to guard them. */
 const STACK_BYTES = 8 * 1024 ** 2 + PAGE_SIZE;
+const FLAGS = {r: O_RDONLY, w: O_WRONLY, rw: O_RDWR} as const;
 const PROT_NONE = {read: false, write: false, execute: false};
+const PROTECTIONS = {
+  none: PROT_NONE,
+  r: PROT_READ,
+  rw: PROT_READ_WRITE,
+} as const;
 /** Where an actor listens. */
 const CONTROL_FD = 3;
 
@@ -246,6 +252,7 @@ export class SimulatedMachine {
           operation.exporter,
           operation.sizeBytes,
           operation.name,
+          operation.access,
         );
       case 'send':
         return this.send(actor, this.living(operation.to), operation.label);
@@ -258,9 +265,14 @@ export class SimulatedMachine {
     if (holding === undefined) throw new Refusal('holds no such buffer');
     switch (operation.verb) {
       case 'split':
-        return this.split(actor, holding);
+        return this.split(
+          actor,
+          holding,
+          operation.page,
+          PROTECTIONS[operation.protection],
+        );
       case 'punch':
-        return this.punch(actor, holding);
+        return this.punch(actor, holding, operation.page);
       case 'unmap':
         this.unmapAll(actor, holding);
         return ofBuffer(holding);
@@ -295,6 +307,8 @@ export class SimulatedMachine {
         holding.fds.push(fd);
         return {...ofBuffer(holding), fd};
       }
+      case 'dup2':
+        return this.dup2(actor, holding, first, operation.over);
       case 'map':
         return this.map(actor, holding, first, operation);
       case 'close':
@@ -432,11 +446,12 @@ export class SimulatedMachine {
     exporter: string,
     sizeBytes: number,
     name: RawText | undefined,
+    access: Access,
   ): Omit<Outcome, 'error'> {
     if (name !== undefined) checkLength(name);
     if (this.isLabelTaken(label)) throw new Refusal('the label is taken');
     const {pid} = actor;
-    const fd = this.export(actor, exporter, sizeBytes);
+    const fd = this.export(actor, exporter, sizeBytes, FLAGS[access]);
     const holding: Holding = {
       label,
       buffer: this.kernel.bufferOf(pid, fd),
@@ -457,7 +472,12 @@ export class SimulatedMachine {
     return {...ofBuffer(holding), fd};
   }
 
-  private export(actor: Actor, wanted: string, sizeBytes: number): number {
+  private export(
+    actor: Actor,
+    wanted: string,
+    sizeBytes: number,
+    flags: number,
+  ): number {
     const {kernel} = this;
     const {pid} = actor;
     const {exporters} = this.machine;
@@ -469,9 +489,11 @@ export class SimulatedMachine {
     if (exporter === 'vgem') {
       const drm = this.drm(actor);
       const handle = kernel.drmCreateDumb(pid, drm, sizeBytes);
-      const fd = kernel.drmExport(pid, drm, handle);
-      kernel.drmCloseHandle(pid, drm, handle);
-      return fd;
+      try {
+        return kernel.drmExport(pid, drm, handle, {flags});
+      } finally {
+        kernel.drmCloseHandle(pid, drm, handle);
+      }
     }
     const meanwhile =
       exporter === 'udmabuf'
@@ -479,7 +501,8 @@ export class SimulatedMachine {
         : [`/dev/dma_heap/${exporter}`];
     const open = meanwhile.map((path) => kernel.open(pid, path));
     try {
-      return kernel.exportBuffer(pid, {exporter, sizeBytes});
+      const asked = exporter === 'udmabuf' ? O_RDWR : flags;
+      return kernel.exportBuffer(pid, {exporter, sizeBytes, flags: asked});
     } finally {
       for (const fd of open) kernel.close(pid, fd);
     }
@@ -487,6 +510,21 @@ export class SimulatedMachine {
 
   private drm(actor: Actor): number {
     return (actor.drmFd ??= this.kernel.openDrm(actor.pid));
+  }
+
+  private dup2(
+    actor: Actor,
+    holding: Holding,
+    fd: number,
+    label: string,
+  ): Omit<Outcome, 'error'> {
+    const over = actor.holdings.get(label);
+    const replaced = over?.fds.at(-1);
+    if (over === undefined || replaced === undefined) throw new Refusal('none');
+    this.kernel.dup2(actor.pid, fd, replaced);
+    over.fds.pop();
+    holding.fds.push(replaced);
+    return {...ofBuffer(holding), fd: replaced};
   }
 
   private close(
@@ -609,7 +647,7 @@ export class SimulatedMachine {
       memory.unmap(first, room);
       throw error;
     }
-    holding.mappings.push({address, length, vmas: 1});
+    holding.mappings.push({address, length});
     return ofBuffer(holding);
   }
 
@@ -619,19 +657,36 @@ export class SimulatedMachine {
     return memory;
   }
 
-  private split(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
-    const mapping = splittable(holding);
-    const second = mapping.address + PAGE_SIZE;
-    this.kernel.mprotect(actor.pid, second, PAGE_SIZE, PROT_READ);
-    mapping.vmas = 3;
+  /** Three mappings take the place of one. */
+  private split(
+    actor: Actor,
+    holding: Holding,
+    page: number,
+    protection: Protection,
+  ): Omit<Outcome, 'error'> {
+    const index = splittable(holding, page);
+    const address = this.addressOf(holding, index, page);
+    this.kernel.mprotect(actor.pid, address, PAGE_SIZE, protection);
+    partMapping(holding, index, page * PAGE_SIZE, page * PAGE_SIZE);
+    partMapping(holding, index + 1, PAGE_SIZE, PAGE_SIZE);
     return ofBuffer(holding);
   }
 
-  private punch(actor: Actor, holding: Holding): Omit<Outcome, 'error'> {
-    const mapping = splittable(holding);
-    this.kernel.munmap(actor.pid, mapping.address + PAGE_SIZE, PAGE_SIZE);
-    mapping.vmas = 2;
+  /** Two mappings take the place of one. */
+  private punch(
+    actor: Actor,
+    holding: Holding,
+    page: number,
+  ): Omit<Outcome, 'error'> {
+    const index = splittable(holding, page);
+    const address = this.addressOf(holding, index, page);
+    this.kernel.munmap(actor.pid, address, PAGE_SIZE);
+    partMapping(holding, index, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
     return ofBuffer(holding);
+  }
+
+  private addressOf({mappings}: Holding, index: number, page: number): number {
+    return (mappings[index]?.address ?? 0) + page * PAGE_SIZE;
   }
 
   private unmapAll(actor: Actor, holding: Holding): void {
@@ -706,12 +761,31 @@ function ofBuffer({buffer}: Holding): Omit<Outcome, 'error'> {
   return {inode: buffer.inode, sizeBytes: BigInt(buffer.sizeBytes)};
 }
 
-function splittable({mappings}: Holding): Mapping {
-  const found = mappings.find(
-    ({vmas, length}) => vmas === 1 && length >= 3 * PAGE_SIZE,
+/** Index of the first mapping with pages on both sides of that one. */
+function splittable({mappings}: Holding, page: number): number {
+  const index = mappings.findIndex(
+    ({length}) => page > 0 && length >= (page + 2) * PAGE_SIZE,
   );
-  if (found === undefined) throw new Refusal('no mapping of three pages');
-  return found;
+  if (index < 0) throw new Refusal('no mapping that large');
+  return index;
+}
+
+/** What is below an offset, and what begins at another, replace a mapping. */
+function partMapping(
+  {mappings}: Holding,
+  index: number,
+  below: number,
+  from: number,
+): void {
+  const [whole] = mappings.slice(index);
+  if (whole === undefined) return;
+  const {address, length} = whole;
+  mappings.splice(
+    index,
+    1,
+    {address, length: below},
+    {address: address + from, length: length - from},
+  );
 }
 
 function checkLength(text: RawText, maximum = MAX_TEXT_BYTES): void {

@@ -88,19 +88,12 @@ void actor_tidy(void) {
   actor_holding_count = kept;
 }
 
-static int vma_count(const struct Holding *holding) {
-  int count = 0;
-  for (int i = 0; i < holding->mapping_count; i++) {
-    count += holding->mappings[i].vmas;
-  }
-  return count;
-}
-
 // ---- operations -------------------------------------------------------------
 
 struct Holding *actor_allocate(const char *label, const char *exporter,
-                               uint64_t size_bytes, const char *name) {
-  struct Export export = export_buffer(exporter, size_bytes);
+                               uint64_t size_bytes, const char *name,
+                               int access) {
+  struct Export export = export_buffer(exporter, size_bytes, access);
   if (export.fd < 0) return NULL;
   struct stat status;
   if (fstat(export.fd, &status)) return NULL;
@@ -155,13 +148,13 @@ static bool map_buffer(struct Holding *holding, uint64_t length,
       realloc(holding->mappings, (size_t)(holding->mapping_count + 1) *
                                      sizeof *holding->mappings);
   holding->mappings[holding->mapping_count++] =
-      (struct Mapping){.address = address, .length = length, .vmas = 1};
+      (struct Mapping){.address = address, .length = length};
   buffer_add_vmas(holding->buffer, 1);
   return true;
 }
 
 static void unmap_all(struct Holding *holding) {
-  int vmas = vma_count(holding);
+  int vmas = holding->mapping_count;
   for (int i = 0; i < holding->mapping_count; i++) {
     munmap((char *)holding->mappings[i].address - kPage,
            holding->mappings[i].length + 2 * kPage);
@@ -170,37 +163,51 @@ static void unmap_all(struct Holding *holding) {
   buffer_add_vmas(holding->buffer, -vmas);
 }
 
-// The first mapping in one piece that has pages on both sides of its second.
-static struct Mapping *find_splittable(const struct Holding *holding) {
-  for (int i = 0; i < holding->mapping_count; i++) {
-    struct Mapping *mapping = &holding->mappings[i];
-    if (mapping->vmas == 1 && mapping->length >= 3 * kPage) return mapping;
+// The first mapping that has pages on both sides of that one; -1 if none has.
+static int find_splittable(const struct Holding *holding, uint64_t page) {
+  for (int i = 0; page > 0 && i < holding->mapping_count; i++) {
+    if (holding->mappings[i].length >= (page + 2) * kPage) return i;
   }
   errno = ENOENT;
-  return NULL;
+  return -1;
 }
 
-// Makes the second page read-only, which leaves three VMAs of the one.
-static bool split_mapping(struct Holding *holding) {
-  struct Mapping *mapping = find_splittable(holding);
-  if (!mapping ||
-      mprotect((char *)mapping->address + kPage, kPage, PROT_READ)) {
-    return false;
-  }
-  mapping->vmas = 3;
-  buffer_add_vmas(holding->buffer, 2);
+// Has two mappings take the place of one: what is below the offset, and what
+// begins at another one.
+static void part_mapping(struct Holding *holding, int index, uint64_t below,
+                         uint64_t from) {
+  holding->mappings =
+      realloc(holding->mappings, (size_t)(holding->mapping_count + 1) *
+                                     sizeof *holding->mappings);
+  struct Mapping *lower = &holding->mappings[index];
+  memmove(lower + 1, lower,
+          (size_t)(holding->mapping_count - index) * sizeof *lower);
+  holding->mapping_count++;
+  lower[1].address = (char *)lower->address + from;
+  lower[1].length = lower->length - from;
+  lower->length = below;
+  buffer_add_vmas(holding->buffer, 1);
+}
+
+// Protects a page otherwise, which leaves three VMAs of the one.
+static bool split_mapping(struct Holding *holding, uint64_t page,
+                          int protection) {
+  int index = find_splittable(holding, page);
+  if (index < 0) return false;
+  char *address = holding->mappings[index].address;
+  if (mprotect(address + page * kPage, kPage, protection)) return false;
+  part_mapping(holding, index, page * kPage, page * kPage);
+  part_mapping(holding, index + 1, kPage, kPage);
   return true;
 }
 
-// Unmaps the second page, which leaves two VMAs of the one.
-static bool punch_mapping(struct Holding *holding) {
-  struct Mapping *mapping = find_splittable(holding);
-  if (!mapping || munmap((char *)mapping->address + kPage, kPage)) {
-    return false;
-  }
-  mapping->vmas = 2;
-  mapping->hole_bytes = kPage;
-  buffer_add_vmas(holding->buffer, 1);
+// Unmaps a page, which leaves two VMAs of the one.
+static bool punch_mapping(struct Holding *holding, uint64_t page) {
+  int index = find_splittable(holding, page);
+  if (index < 0) return false;
+  char *address = holding->mappings[index].address;
+  if (munmap(address + page * kPage, kPage)) return false;
+  part_mapping(holding, index, page * kPage, (page + 1) * kPage);
   return true;
 }
 
@@ -304,6 +311,7 @@ static void succeed_with(const struct Holding *holding, int fd) {
 static void do_alloc(const struct Command *command) {
   char name[256];
   const char *wanted = command_option(command, "name", NULL);
+  const char *access = command_option(command, "access", "rw");
   if (wanted && !decode_text(wanted, name, sizeof name)) {
     fail("name: not hex digits, or too long");
     return;
@@ -314,7 +322,10 @@ static void do_alloc(const struct Command *command) {
   }
   struct Holding *holding = actor_allocate(
       command->words[1], command_option(command, "exporter", "auto"),
-      command_number(command, "size", kPage), wanted ? name : NULL);
+      command_number(command, "size", kPage), wanted ? name : NULL,
+      !strcmp(access, "r")   ? O_RDONLY
+      : !strcmp(access, "w") ? O_WRONLY
+                             : O_RDWR);
   if (holding) {
     succeed_with(holding, holding->fds[0]);
   } else {
@@ -412,6 +423,27 @@ static void do_dup(const struct Command *command, struct Holding *holding) {
   succeed_with(holding, fd);
 }
 
+// `dup2 ACTOR LABEL OVER`: the newest descriptor of another buffer becomes one
+// of this.
+static void do_dup2(const struct Command *command, struct Holding *holding) {
+  struct Holding *over =
+      command->word_count > 2 ? find_holding(command->words[2]) : NULL;
+  if (!over || over->fd_count == 0) {
+    fail("no descriptor to put it in the place of");
+    return;
+  }
+  int fd = over->fds[over->fd_count - 1];
+  if (dup2(holding->fds[0], fd) < 0) {
+    fail_with_errno("dup2");
+    return;
+  }
+  over->fd_count--;
+  append_fd(holding, fd);
+  buffer_add_fds(holding->buffer, 1);
+  buffer_add_fds(over->buffer, -1);
+  succeed_with(holding, fd);
+}
+
 // A request with a string, with flags or with a pointer to nothing, so that
 // its refusals can be seen.
 static void do_ioctl(const struct Command *command, struct Holding *holding) {
@@ -469,20 +501,24 @@ static void do_map(const struct Command *command, struct Holding *holding) {
 }
 
 static void do_split(const struct Command *command, struct Holding *holding) {
-  (void)command;
-  if (split_mapping(holding)) {
+  const char *wanted = command_option(command, "protection", "r");
+  int protection = !strcmp(wanted, "none") ? PROT_NONE
+                   : !strcmp(wanted, "rw") ? PROT_READ | PROT_WRITE
+                                           : PROT_READ;
+  if (split_mapping(holding, command_number(command, "page", 1), protection)) {
     succeed_with(holding, -1);
+  } else if (errno == ENOENT) {
+    fail("no mapping with pages on both sides of that one");
   } else {
-    fail("no mapping in one piece of three pages or more");
+    fail_with_errno("mprotect");
   }
 }
 
 static void do_punch(const struct Command *command, struct Holding *holding) {
-  (void)command;
-  if (punch_mapping(holding)) {
+  if (punch_mapping(holding, command_number(command, "page", 1))) {
     succeed_with(holding, -1);
   } else {
-    fail("no mapping in one piece of three pages or more");
+    fail("no mapping with pages on both sides of that one");
   }
 }
 
@@ -599,7 +635,7 @@ static void inherit_holdings(void) {
     holding->import = 0;
     holding->thread = NULL;
     buffer_add_fds(holding->buffer, holding->fd_count);
-    buffer_add_vmas(holding->buffer, vma_count(holding));
+    buffer_add_vmas(holding->buffer, holding->mapping_count);
   }
   actor_tidy();
 }
@@ -644,7 +680,7 @@ static void release_accounts(void) {
     struct Holding *holding = &actor_holdings[i];
     struct Buffer *buffer = holding->buffer;
     if (holding->import) buffer_add_imports(buffer, -1);
-    buffer_add_vmas(buffer, -vma_count(holding));
+    buffer_add_vmas(buffer, -holding->mapping_count);
     buffer_add_fds(buffer, -holding->fd_count - (holding->thread ? 1 : 0));
   }
 }
@@ -714,7 +750,7 @@ static bool allocate_own(const struct Command *command) {
     char name[kNameSize];
     snprintf(name, sizeof name, "own-%d-%d", getpid(), i);
     struct Holding *holding =
-        actor_allocate(name, exporter, size_bytes, name);
+        actor_allocate(name, exporter, size_bytes, name, O_RDWR);
     if (!holding) return false;
     holding->is_own = true;
     if (i < map_only) {
@@ -744,7 +780,7 @@ static void do_populate(const struct Command *command) {
 static void print_holding(FILE *out, const struct Holding *holding) {
   uint64_t mapped = 0;
   for (int i = 0; i < holding->mapping_count; i++) {
-    mapped += holding->mappings[i].length - holding->mappings[i].hole_bytes;
+    mapped += holding->mappings[i].length;
   }
   fprintf(out, "{\"inode\":\"%llu\",\"fds\":[",
           (unsigned long long)holding->buffer->inode);
@@ -752,7 +788,7 @@ static void print_holding(FILE *out, const struct Holding *holding) {
     fprintf(out, "%s%d", i ? "," : "", holding->fds[i]);
   }
   fprintf(out, "],\"vmas\":%d,\"mapped_bytes\":\"%llu\",\"imported\":%s",
-          vma_count(holding), (unsigned long long)mapped,
+          holding->mapping_count, (unsigned long long)mapped,
           holding->import ? "true" : "false");
   if (holding->thread) {
     fprintf(out, ",\"private_thread\":{\"tid\":%d,\"fds\":[%d]}",
@@ -798,6 +834,7 @@ static const struct {
 } kHoldingCommands[] = {
     {"name", do_name, true},
     {"dup", do_dup, true},
+    {"dup2", do_dup2, true},
     {"send", do_send, true},
     {"map", do_map, true},
     {"ioctl", do_ioctl, true},

@@ -16,14 +16,12 @@ enum { kControlFd = 3 };
 struct Mapping {
   void *address;
   uint64_t length;
-  uint64_t hole_bytes;  // unmapped again from its middle
-  int vmas;             // more than one after a split
 };
 
 // A thread with a descriptor table of its own, with one descriptor in it.
 struct PrivateThread;
 
-// One buffer in one process.
+// One buffer in one process. A mapping is one VMA: split, it is several.
 struct Holding {
   struct Buffer *buffer;
   int fd_count, fd_room;
@@ -55,7 +53,8 @@ _Noreturn void actor_go_on(void);
 // The operations that jobs share with commands. NULL or false with errno set if
 // the kernel refuses.
 struct Holding *actor_allocate(const char *label, const char *exporter,
-                               uint64_t size_bytes, const char *name);
+                               uint64_t size_bytes, const char *name,
+                               int access);
 void actor_close_fd(struct Holding *holding, int index);
 // Forgets holdings that hold nothing any more.
 void actor_tidy(void);

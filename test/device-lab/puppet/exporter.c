@@ -82,13 +82,13 @@ static int open_device(const char *path) {
   return fd;
 }
 
-static int export_from_heap(const char *heap, size_t size_bytes) {
+static int export_from_heap(const char *heap, size_t size_bytes, int access) {
   char path[64];
   snprintf(path, sizeof path, "/dev/dma_heap/%s", heap);
   int device = open_device(path);
   if (device < 0) return -1;
   struct dma_heap_allocation_data data = {
-      .len = size_bytes, .fd_flags = O_RDWR | O_CLOEXEC};
+      .len = size_bytes, .fd_flags = (uint32_t)access | O_CLOEXEC};
   int failed = ioctl(device, DMA_HEAP_IOCTL_ALLOC, &data);
   close_quietly(device);
   return failed ? -1 : (int)data.fd;
@@ -119,14 +119,14 @@ int drop_import(uint32_t handle) {
 
 // A dumb framebuffer 1024 pixels wide, a page for each line of it. Its GEM
 // handle is closed again, so that only the descriptor holds the buffer.
-static int export_from_vgem(size_t size_bytes) {
+static int export_from_vgem(size_t size_bytes, int access) {
   if (vgem() < 0) return -1;
   struct DrmCreateDumb dumb = {.height = (uint32_t)(size_bytes / kPage),
                                .width = 1024,
                                .bits_per_pixel = 32};
   if (ioctl(vgem(), kDrmCreateDumb, &dumb)) return -1;
   struct DrmPrimeHandle prime = {.handle = dumb.handle,
-                                 .flags = O_RDWR | O_CLOEXEC};
+                                 .flags = (uint32_t)access | O_CLOEXEC};
   int failed = ioctl(vgem(), kDrmPrimeHandleToFd, &prime);
   int error = errno;
   drop_import(dumb.handle);
@@ -134,23 +134,25 @@ static int export_from_vgem(size_t size_bytes) {
   return failed ? -1 : prime.fd;
 }
 
-struct Export export_buffer(const char *exporter, size_t size_bytes) {
+struct Export export_buffer(const char *exporter, size_t size_bytes,
+                            int access) {
   size_bytes = (size_bytes + kPage - 1) / kPage * kPage;
   if (!strcmp(exporter, "system")) {
-    return (struct Export){export_from_heap("system", size_bytes), "system"};
+    return (struct Export){export_from_heap("system", size_bytes, access),
+                           "system"};
   }
   if (!strcmp(exporter, "udmabuf")) {
     return (struct Export){export_from_udmabuf(size_bytes), "udmabuf"};
   }
   if (!strcmp(exporter, "vgem")) {
     // The kernel names the exporter after drm_prime's module, not the driver's.
-    return (struct Export){export_from_vgem(size_bytes), "drm"};
+    return (struct Export){export_from_vgem(size_bytes, access), "drm"};
   }
   if (!strcmp(exporter, "auto")) {
     static const char *const kOrder[] = {"system", "udmabuf", "vgem"};
     struct Export result = {-1, ""};
     for (size_t i = 0; i < 3; i++) {
-      result = export_buffer(kOrder[i], size_bytes);
+      result = export_buffer(kOrder[i], size_bytes, access);
       if (result.fd >= 0 || errno != ENODEV) return result;
     }
     return result;

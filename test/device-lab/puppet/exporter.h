@@ -17,7 +17,10 @@ struct Export {
 // the first of these that the kernel has. The size is rounded up to pages.
 // Returns fd -1 with errno set if it cannot; ENODEV if the kernel has no such
 // exporter.
-struct Export export_buffer(const char *exporter, size_t size_bytes);
+// The descriptor is opened with `access` (O_RDONLY, O_WRONLY, O_RDWR); udmabuf
+// gives O_RDWR always.
+struct Export export_buffer(const char *exporter, size_t size_bytes,
+                            int access);
 
 // DMA_BUF_SET_NAME_B; -1 with errno (EINVAL: over 31 bytes).
 int set_buffer_name(int fd, const char *name);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "jobs.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,7 @@ static struct Holding *allocate_logged(const char *prefix) {
   snprintf(name, sizeof name, "%.12s-%d-%u", prefix, getpid(), job.serial++);
   uint64_t before = boottime_ns();
   struct Holding *holding =
-      actor_allocate(name, job.exporter, job.size_bytes, name);
+      actor_allocate(name, job.exporter, job.size_bytes, name, O_RDWR);
   if (!holding) {
     perror("puppet: job: alloc");
     return NULL;

@@ -23,17 +23,20 @@
 //   exit|kill ACTOR                  ends it and waits until it has gone
 //   zombie ACTOR, reap ACTOR
 //   alloc ACTOR LABEL [exporter=system|udmabuf|vgem|auto] [size=BYTES]
-//         [name=NAME]
+//         [name=NAME] [access=r|w|rw]
 //   name ACTOR LABEL NAME
 //   dup ACTOR LABEL [fd=LOWEST] [cloexec=0]
+//   dup2 ACTOR LABEL OVER            in place of the newest descriptor of OVER
 //   ioctl ACTOR LABEL REQUEST [text=TEXT|flags=NUMBER] [fd=N]   else on NULL
 //   seek ACTOR LABEL OFFSET set|current|end [fd=N]
 //   send FROM TO LABEL               FROM keeps its own descriptor
 //   sendhold FROM TO LABEL           stays in the queue of a socket of TO's
 //   receive ACTOR LABEL              takes it out of there
 //   map ACTOR LABEL [offset=BYTES] [length=BYTES] [protection=r|rw]
-//   split ACTOR LABEL                makes three VMAs of a writable mapping
-//   punch ACTOR LABEL                unmaps a page in the middle of a mapping
+//   split ACTOR LABEL [page=N] [protection=none|r|rw]
+//                                    makes three VMAs of a mapping that is
+//                                    protected otherwise
+//   punch ACTOR LABEL [page=N]       unmaps a page in the middle of a mapping
 //   unmap ACTOR LABEL                all its mappings
 //   close ACTOR LABEL [all|fd=N]     the newest descriptor, all, or that one
 //   import ACTOR LABEL, drop-import ACTOR LABEL    a GEM handle of vgem

@@ -572,6 +572,7 @@ static const struct {
     {"alloc", 3, do_delegate},
     {"name", 4, do_delegate},
     {"dup", 3, do_delegate},
+    {"dup2", 4, do_delegate},
     {"map", 3, do_delegate},
     {"split", 3, do_delegate},
     {"punch", 3, do_delegate},
