@@ -277,9 +277,9 @@ export const UNREAD: readonly UnreadExemption[] = [
   {
     id: 'machine',
     kind: 'unread',
-    what: '/proc/uptime, /proc/version and /proc/sys/kernel',
+    what: '/proc/uptime, stat, version and sys/kernel',
     reason: "the machine's own: time, build, name of the release, boot id",
-    paths: /^\/proc\/(?:uptime|version|sys\/kernel\/.*)$/,
+    paths: /^\/proc\/(?:uptime|stat|version|sys\/kernel\/.*)$/,
   },
   {
     id: 'sysfs',
