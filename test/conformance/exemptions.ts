@@ -135,8 +135,14 @@ function maskPids(text: RawText, {nameOf}: Surroundings): RawText {
       (_, pid: string, comm: string, state: string, parent: string) =>
         `${name(pid)} ${comm} ${state} ${name(parent)} `,
     )
-    .replace(/^PPid:\t(\d+)$/m, (_, pid: string) => `PPid:\t${name(pid)}`);
+    .replace(
+      /^(Tgid|Pid|PPid):\t(\d+)$/gm,
+      (_, key: string, pid: string) => `${key}:\t${name(pid)}`,
+    );
 }
+
+const STATUS_LINE =
+  /^(?:Name|Umask|State|Tgid|Ngid|Pid|PPid|TracerPid|Uid|Gid|FDSize|Kthread|Threads):/;
 
 /** In the order in which they are applied. */
 export const FILTERS: readonly FilterExemption[] = [
@@ -153,12 +159,14 @@ export const FILTERS: readonly FilterExemption[] = [
     id: 'status-lines',
     kind: 'omission',
     files: ['status'],
-    what: 'lines of status but Name, PPid, Uid and Threads',
-    reason: 'nobody reads them: the simulator does not print them',
+    what:
+      'lines of status but Name, Umask, State, Tgid, Ngid, Pid, PPid, ' +
+      'TracerPid, Uid, Gid, FDSize, Kthread and Threads',
+    reason:
+      'the simulator has no sessions, memory, signals or capabilities; ' +
+      'supplementary groups depend on who started the puppet',
     apply: (text) =>
-      eachLine(text, (line) =>
-        /^(?:Name|PPid|Uid|Threads):/.test(line) ? line : undefined,
-      ),
+      eachLine(text, (line) => (STATUS_LINE.test(line) ? line : undefined)),
   },
   {
     id: 'stat-fields',
@@ -275,6 +283,13 @@ export const UNREAD: readonly UnreadExemption[] = [
     paths: /^\/proc\/ACTOR\/task\/MAIN(?:\/|$)/,
   },
   {
+    id: 'thread-mappings',
+    kind: 'unread',
+    what: 'maps and smaps of threads',
+    reason: "the same as the process's",
+    paths: /^\/proc\/ACTOR\/task\/THREAD\/s?maps$/,
+  },
+  {
     id: 'machine',
     kind: 'unread',
     what: '/proc/uptime, stat, version and sys/kernel',
@@ -298,9 +313,9 @@ export const UNREAD: readonly UnreadExemption[] = [
   {
     id: 'accounting',
     kind: 'unread',
-    what: '/proc/PID/dmabuf_rss and dmabuf_pss',
+    what: '/proc/PID/dmabuf_rss, dmabuf_rss_hwm and dmabuf_pss',
     reason: "kernels of Android alone have them, and they can't be booted here",
-    paths: /^\/proc\/ACTOR\/dmabuf_[rp]ss$/,
+    paths: /^\/proc\/ACTOR\/dmabuf_(?:rss|rss_hwm|pss)$/,
   },
 ];
 

@@ -420,7 +420,20 @@ export class SimulatedMachine {
     return {};
   }
 
+  /** Orphans go to the server (PR_SET_CHILD_SUBREAPER), zombies too. */
+  private adoptChildren(pid: number): void {
+    const {processes} = this.kernel;
+    const server = processes.alive(this.server);
+    const {children} = processes.alive(pid);
+    for (const child of children) {
+      child.parent = this.server;
+      server.children.add(child);
+    }
+    children.clear();
+  }
+
   private exit(actor: Actor, reap: boolean): Omit<Outcome, 'error'> {
+    this.adoptChildren(actor.pid);
     this.kernel.exit(actor.pid, {reap});
     this.kernel.close(this.server, actor.control);
     actor.holdings.clear();
