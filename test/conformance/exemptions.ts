@@ -136,13 +136,13 @@ function maskPids(text: RawText, {nameOf}: Surroundings): RawText {
         `${name(pid)} ${comm} ${state} ${name(parent)} `,
     )
     .replace(
-      /^(Tgid|Pid|PPid):\t(\d+)$/gm,
+      /^(Tgid|Pid|PPid|NStgid|NSpid):\t(\d+)$/gm,
       (_, key: string, pid: string) => `${key}:\t${name(pid)}`,
     );
 }
 
 const STATUS_LINE =
-  /^(?:Name|Umask|State|Tgid|Ngid|Pid|PPid|TracerPid|Uid|Gid|FDSize|Kthread|Threads):/;
+  /^(?:Name|Umask|State|Tgid|Ngid|Pid|PPid|TracerPid|Uid|Gid|FDSize|Groups|NStgid|NSpid|Kthread|Threads):/;
 
 /** In the order in which they are applied. */
 export const FILTERS: readonly FilterExemption[] = [
@@ -161,10 +161,8 @@ export const FILTERS: readonly FilterExemption[] = [
     files: ['status'],
     what:
       'lines of status but Name, Umask, State, Tgid, Ngid, Pid, PPid, ' +
-      'TracerPid, Uid, Gid, FDSize, Kthread and Threads',
-    reason:
-      'the simulator has no sessions, memory, signals or capabilities; ' +
-      'supplementary groups depend on who started the puppet',
+      'TracerPid, Uid, Gid, FDSize, Groups, NStgid, NSpid, Kthread and Threads',
+    reason: 'the simulator has no sessions, memory, signals or capabilities',
     apply: (text) =>
       eachLine(text, (line) => (STATUS_LINE.test(line) ? line : undefined)),
   },
