@@ -216,6 +216,7 @@ export class FdTable {
       this.changed = kept;
     }
     this.changed.push(fd);
+    this.holdings.noteActivity();
   }
 
   private isClosing(fd: number): boolean {

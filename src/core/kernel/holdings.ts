@@ -29,6 +29,20 @@ export class Holdings {
   private rss = 0;
   private peak = 0;
 
+  /** @param activity see {@link ProcessTable.activity} */
+  constructor(
+    private readonly pid: number,
+    private readonly activity: number[],
+  ) {}
+
+  /**
+   * Something about the process's descriptors, mappings or memory is not as it
+   * was.
+   */
+  noteActivity(): void {
+    this.activity[this.pid] = (this.activity[this.pid] ?? 0) + 1;
+  }
+
   /** Sum of the sizes of the distinct buffers held, bytes. */
   get rssBytes(): number {
     return this.rss;
@@ -66,22 +80,26 @@ export class Holdings {
   }
 
   addFd(buffer: DmaBuf): void {
+    this.noteActivity();
     this.of(buffer).fdRefs++;
   }
 
   removeFd(buffer: DmaBuf): void {
+    this.noteActivity();
     const counts = this.of(buffer);
     counts.fdRefs--;
     this.drop(buffer, counts);
   }
 
   addMap(buffer: DmaBuf, bytes: number): void {
+    this.noteActivity();
     const counts = this.of(buffer);
     counts.mapRefs++;
     counts.mappedBytes += bytes;
   }
 
   removeMap(buffer: DmaBuf, bytes: number): void {
+    this.noteActivity();
     const counts = this.of(buffer);
     counts.mapRefs--;
     counts.mappedBytes -= bytes;

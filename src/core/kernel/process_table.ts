@@ -60,6 +60,12 @@ export class ProcessTable {
   private readonly tasks = new Map<number, Task>();
   private lastPid = 0;
   private changeCount = 0;
+  /**
+   * By pid: counts what has come to or gone from the descriptors and mappings
+   * of the processes of that number. In one array, for who looks at all of
+   * them again and again.
+   */
+  private readonly activityOf: number[] = [];
 
   /** @param pidMax kernel.pid_max: the first number that is never given */
   constructor(private readonly pidMax: number) {}
@@ -67,6 +73,11 @@ export class ProcessTable {
   /** Counts the tasks that came or went. */
   get changes(): number {
     return this.changeCount;
+  }
+
+  /** By pid: other than before when its descriptors, or what it holds, are. */
+  get activity(): readonly (number | undefined)[] {
+    return this.activityOf;
   }
 
   get size(): number {
@@ -117,7 +128,7 @@ export class ProcessTable {
   add(options: ProcessOptions): Process {
     const pid = this.nextPid();
     this.changeCount++;
-    const holdings = new Holdings();
+    const holdings = new Holdings(pid, this.activityOf);
     const main: Thread = {
       tid: pid,
       comm: options.comm,

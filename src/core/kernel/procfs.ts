@@ -98,6 +98,7 @@ function processDirectory(
       ...file(() => accounting(process, process.holdings.rssBytes)),
       changes: () =>
         process.memory === undefined ? GONE : process.holdings.rssBytes,
+      activePid: process.pid,
     });
     // Root may write 0 to a real one, which starts it anew.
     entries['dmabuf_rss_hwm'] = () =>
@@ -218,6 +219,8 @@ function fdDirectory(
   return {
     kind: 'directory',
     mode: 0o500,
+    // A thread's own table changes with that of no other one.
+    activePid: process.pid,
     size: () =>
       profile.fdCountInStat && !process.zombie ? thread.files.size : 0,
     check,

@@ -252,6 +252,7 @@ export class SimulatedKernel {
     });
     this.mainThread(child).files = thread.files.copy(child.holdings);
     child.memory = process.memory.copy(child.holdings);
+    child.holdings.noteActivity();
     return child.pid;
   }
 
@@ -297,6 +298,7 @@ export class SimulatedKernel {
     process.memory = undefined;
     process.cmdline = '';
     process.zombie = true;
+    process.holdings.noteActivity();
     for (const child of this.processes.orphan(process)) {
       if (child.zombie) this.processes.remove(child);
     }
@@ -794,6 +796,7 @@ export class SimulatedKernel {
       (path) => this.files.library(path),
     );
     if (before !== undefined) process.memory.replaces(before);
+    process.holdings.noteActivity();
   }
 
   private endOtherThreads(process: Process): void {

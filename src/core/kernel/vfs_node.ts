@@ -10,6 +10,8 @@ export interface DirectoryNode {
   readonly size?: () => number;
   /** Refuses (KernelError EACCES) who may not list or search it. */
   readonly check?: () => void;
+  /** Its size stays the same while this process's activity does. */
+  readonly activePid?: number;
   readonly list: () => string[];
   readonly child: (name: string) => VfsNode | undefined;
   /** Of a directory of descriptors: what its links lead to. */
@@ -49,6 +51,8 @@ export interface FileNode {
   read(): RawText;
   /** Other than before when the text is; absent where nothing tells. */
   readonly changes?: () => number;
+  /** The text stays the same while this process's activity does. */
+  readonly activePid?: number;
   /** The same by lines, each with its newline, where they are kept. */
   readonly lines?: () => readonly RawText[];
 }

@@ -28,7 +28,7 @@ export function bytesFromRaw(text: RawText): Uint8Array {
 
 const NON_ASCII = /[^\x00-\x7f]/;
 /** Made when first needed: the simulator runs where there is none, too. */
-let utf8: TextDecoder | undefined;
+let utf8: InstanceType<typeof TextDecoder> | undefined;
 
 /**
  * Raw kernel text as Unicode: UTF-8 decoded, invalid bytes as U+FFFD. Control

@@ -182,7 +182,7 @@ export class SimulatedCollector {
       const key = `${command} ${word} ${places[0]?.name ?? ''}`;
       let listing = this.listings.get(key);
       if (listing === undefined) {
-        listing = new Listing(print);
+        listing = new Listing(this.kernel.processes.activity, print);
         this.listings.set(key, listing);
       }
       try {

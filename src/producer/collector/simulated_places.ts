@@ -234,36 +234,70 @@ export class Listing {
   private places: readonly Place[] | undefined;
   private readonly printed: RawText[] = [];
   private readonly blocks: RawText[] = [];
+  /** Whose activity each place follows; undefined: not all follow one. */
+  private pids: readonly number[] | undefined;
+  /** By place, what that was when it was printed. */
+  private readonly seen: (number | undefined)[] = [];
 
-  constructor(private readonly print: (place: Place) => RawText) {}
+  /** @param activity of processes, see ProcessTable */
+  constructor(
+    private readonly activity: readonly (number | undefined)[],
+    private readonly print: (place: Place) => RawText,
+  ) {}
 
   /**
    * @returns in pieces
    * @throws KernelError as the first of the places does
    */
   of(places: readonly Place[]): readonly RawText[] {
-    const {printed, blocks} = this;
+    const {blocks} = this;
     const isKnown = this.places === places;
     // Until all of them are printed, nothing is known.
     this.places = undefined;
+    if (!isKnown) this.pids = activePids(places);
     for (let from = 0; from < places.length; from += PLACES_A_BLOCK) {
       const to = Math.min(from + PLACES_A_BLOCK, places.length);
-      let isSame = isKnown;
-      for (let i = from; i < to; i++) {
-        const place = places[i];
-        if (place === undefined) continue;
-        const text = this.print(place);
-        if (printed[i] === text) continue;
-        printed[i] = text;
-        isSame = false;
-      }
-      if (isSame) continue;
-      blocks[from / PLACES_A_BLOCK] = printed.slice(from, to).join('');
+      if (!this.printBlock(places, from, to, isKnown)) continue;
+      const text = this.printed.slice(from, to).join('');
+      blocks[from / PLACES_A_BLOCK] = text;
     }
     blocks.length = Math.ceil(places.length / PLACES_A_BLOCK);
     this.places = places;
     return blocks;
   }
+
+  /** @returns whether any of the places says something else now */
+  private printBlock(
+    places: readonly Place[],
+    from: number,
+    to: number,
+    isKnown: boolean,
+  ): boolean {
+    const {printed, pids, seen, activity} = this;
+    let isOther = !isKnown;
+    for (let i = from; i < to; i++) {
+      const now = pids === undefined ? undefined : activity[pids[i] ?? -1];
+      if (isKnown && now !== undefined && seen[i] === now) continue;
+      const place = places[i];
+      if (place === undefined) continue;
+      const text = this.print(place);
+      seen[i] = now;
+      if (printed[i] === text) continue;
+      printed[i] = text;
+      isOther = true;
+    }
+    return isOther;
+  }
+}
+
+function activePids(places: readonly Place[]): number[] | undefined {
+  const pids: number[] = [];
+  for (const place of places) {
+    const node = place.node();
+    if (node.kind === 'link' || node.activePid === undefined) return undefined;
+    pids.push(node.activePid);
+  }
+  return pids;
 }
 
 /** The places of all processes of a simulated kernel. */
