@@ -33,20 +33,23 @@ export class DeltaMap<K, V extends object> implements ReadonlyMap<K, V> {
   /**
    * The same with what `edit` sets, or takes away where undefined.
    *
-   * @param edit must not throw
+   * @param edit must not throw; gives with each key what it has set last, or
+   *     what is here under it: asking the map costs as much as changing it
    */
   with(
-    edit: (set: (key: K, value: V | undefined) => void) => void,
+    edit: (
+      set: (key: K, value: V | undefined, before: V | undefined) => void,
+    ) => void,
   ): DeltaMap<K, V> {
     const isNewest = this.entriesOfAll !== undefined;
     let entries: Map<K, V> | undefined;
     const keys: K[] = [];
     const values: (V | undefined)[] = [];
-    edit((key, value) => {
+    edit((key, value, before) => {
       entries ??= this.entriesOfAll ?? new Map(this.entries());
       if (isNewest) {
         keys.push(key);
-        values.push(entries.get(key));
+        values.push(before);
       }
       if (value === undefined) entries.delete(key);
       else entries.set(key, value);

@@ -322,7 +322,7 @@ function holdingsOf(process: TrackedProcess): ReadonlyMap<bigint, Holding> {
       const now = shownNow(holding);
       if (now !== shown) {
         holding.shown = now;
-        set(tracked.inode, now);
+        set(tracked.inode, now, shown);
       }
       if (!holding.isHeld) process.holds.delete(holding.key);
     }

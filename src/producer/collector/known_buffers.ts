@@ -492,10 +492,10 @@ export class KnownBuffers {
     this.shown = this.shown.with((set) => {
       for (const tracked of changed) {
         tracked.isChanged = false;
-        const {buffer} = tracked;
-        if (buffer === tracked.shown) continue;
+        const {buffer, shown} = tracked;
+        if (buffer === shown) continue;
         tracked.shown = buffer;
-        set(tracked.inode, buffer);
+        set(tracked.inode, buffer, shown);
       }
     });
     return this.shown;

@@ -33,20 +33,21 @@ function build(
       if (value === undefined) next.delete(key);
       else next.set(key, value);
     }
-    states.push({delta: delta.with(setAll(changes)), plain: next});
+    states.push({delta: edited(delta, changes), plain: next});
   }
   return states;
 }
 
-/** Sets what a map has. */
-function setAll<K, V>(
-  changes: ReadonlyMap<K, V>,
-): (set: (key: K, value: V) => void) => void {
-  return (set) => {
+/** A map with what another one has, too; undefined: taken away. */
+function edited<K, V extends object>(
+  map: DeltaMap<K, V>,
+  changes: ReadonlyMap<K, V | undefined>,
+): DeltaMap<K, V> {
+  return map.with((set) => {
     changes.forEach((value, key) => {
-      set(key, value);
+      set(key, value, map.get(key));
     });
-  };
+  });
 }
 
 function fail(): never {
@@ -80,11 +81,9 @@ describe('DeltaMap', () => {
   });
 
   it('can be the origin of several others', () => {
-    const one = DeltaMap.empty<number, Value>().with(
-      setAll(new Map([[1, {n: 1}]])),
-    );
-    const two = one.with(setAll(new Map([[2, {n: 2}]])));
-    const other = one.with(setAll(new Map([[1, undefined]])));
+    const one = edited(DeltaMap.empty<number, Value>(), new Map([[1, {n: 1}]]));
+    const two = edited(one, new Map([[2, {n: 2}]]));
+    const other = edited(one, new Map([[1, undefined]]));
     expect(sorted(one)).toEqual([[1, {n: 1}]]);
     expect(sorted(two)).toEqual([
       [1, {n: 1}],
@@ -96,36 +95,36 @@ describe('DeltaMap', () => {
   });
 
   it('is read however many were made from it', () => {
-    const first = DeltaMap.empty<number, Value>().with(
-      setAll(new Map([[1, {n: 1}]])),
+    const first = edited(
+      DeltaMap.empty<number, Value>(),
+      new Map([[1, {n: 1}]]),
     );
     let last = first;
-    for (let n = 0; n < 50_000; n++)
-      last = last.with(setAll(new Map([[2, {n}]])));
+    for (let n = 0; n < 50_000; n++) last = edited(last, new Map([[2, {n}]]));
     expect(first.get(2)).toBeUndefined();
     expect(first.get(1)).toEqual({n: 1});
     expect([...changedKeys(first, last)]).toEqual([2]);
   });
 
   it('stays what it was when it was read before another was made', () => {
-    const one = DeltaMap.empty<number, Value>().with(
-      setAll(new Map([[1, {n: 1}]])),
-    );
+    const one = edited(DeltaMap.empty<number, Value>(), new Map([[1, {n: 1}]]));
     expect(sorted(one)).toEqual([[1, {n: 1}]]);
-    one.with(setAll(new Map([[1, undefined]])));
+    edited(one, new Map([[1, undefined]]));
     expect(sorted(one)).toEqual([[1, {n: 1}]]);
     expect(one.get(1)).toEqual({n: 1});
   });
 
   it('keeps what was there first of a key that is set twice', () => {
+    const first = {n: 1};
     const one = DeltaMap.empty<number, Value>().with((set) => {
-      set(1, {n: 1});
+      set(1, first, undefined);
     });
+    const passing = {n: 3};
     const two = one.with((set) => {
-      set(1, undefined);
-      set(1, {n: 2});
-      set(3, {n: 3});
-      set(3, undefined);
+      set(1, undefined, first);
+      set(1, {n: 2}, undefined);
+      set(3, passing, undefined);
+      set(3, undefined, passing);
     });
     expect(sorted(one)).toEqual([[1, {n: 1}]]);
     expect(sorted(two)).toEqual([[1, {n: 2}]]);
@@ -133,10 +132,8 @@ describe('DeltaMap', () => {
   });
 
   it('is itself again when nothing changes', () => {
-    const map = DeltaMap.empty<number, Value>().with(
-      setAll(new Map([[1, {n: 1}]])),
-    );
-    expect(map.with(setAll(new Map()))).toBe(map);
+    const map = edited(DeltaMap.empty<number, Value>(), new Map([[1, {n: 1}]]));
+    expect(edited(map, new Map())).toBe(map);
   });
 });
 
