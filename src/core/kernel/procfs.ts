@@ -96,8 +96,6 @@ function processDirectory(
   if (profile.dmabufRss) {
     entries['dmabuf_rss'] = () => ({
       ...file(() => accounting(process, process.holdings.rssBytes)),
-      changes: () =>
-        process.memory === undefined ? GONE : process.holdings.rssBytes,
       activePid: process.pid,
     });
     // Root may write 0 to a real one, which starts it anew.
