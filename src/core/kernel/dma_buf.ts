@@ -76,6 +76,8 @@ export class DmaBuf extends OpenFile {
   readonly mapping: MapBehaviour;
   /** Processes that hold it by a descriptor or a mapping. */
   holders = 0;
+  /** The CPU has begun to access it once (DMA_BUF_IOCTL_SYNC). */
+  isAccessed = false;
   private readonly owner: DmaBufOwner;
   private readonly changes: ChangeCounter;
   private readonly backing: DmaBufBacking | undefined;

@@ -121,19 +121,13 @@ export function setName(
   buffer.name = name;
 }
 
-/**
- * Buffers of udmabuf that the CPU has begun to access: their `ubuf->sg` is set.
- * Few buffers are ever synchronised, so it is no field of all of them.
- */
-const begun = new WeakSet<DmaBuf>();
-
 function sync(buffer: DmaBuf, argument: IoctlArgument): void {
   if (typeof argument !== 'object') throw badPointer();
   checkFlags(argument.flags, SYNC_RW | DMA_BUF_SYNC_END);
-  if (buffer.exporter !== 'udmabuf') return;
-  if ((argument.flags & DMA_BUF_SYNC_END) === 0) begun.add(buffer);
-  // end_cpu_udmabuf(); the other exporters do not mind.
-  else if (!begun.has(buffer)) {
+  if ((argument.flags & DMA_BUF_SYNC_END) === 0) {
+    buffer.isAccessed = true;
+  } else if (buffer.exporter === 'udmabuf' && !buffer.isAccessed) {
+    // end_cpu_udmabuf(), without `ubuf->sg`; other exporters do not mind.
     throw new KernelError('EINVAL', 'an access ends that never began');
   }
 }

@@ -59,14 +59,6 @@ export class FdTable {
       : this.changed.slice(changes - this.forgotten);
   }
 
-  /** Calls `see` for each descriptor, in ascending order. */
-  each(see: (fd: number, file: OpenFile) => void): void {
-    for (const fd of this.descriptors()) {
-      const file = this.files[fd];
-      if (file !== undefined) see(fd, file);
-    }
-  }
-
   /** Descriptors in ascending order. */
   descriptors(): number[] {
     const descriptors: number[] = [];
@@ -168,9 +160,9 @@ export class FdTable {
   /** A copy for a child or for a thread that unshares (CLONE_FILES unset). */
   copy(holdings: Holdings): FdTable {
     const copy = new FdTable(holdings);
-    this.each((fd, file) => {
-      copy.put(fd, file, this.isClosing(fd));
-    });
+    for (const fd of this.descriptors()) {
+      copy.put(fd, this.file(fd), this.isClosing(fd));
+    }
     return copy;
   }
 

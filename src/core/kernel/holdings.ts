@@ -36,8 +36,8 @@ export class Holdings {
   ) {}
 
   /**
-   * Something about the process's descriptors, mappings or memory is not as it
-   * was.
+   * The process's descriptors, the buffers it holds, or whether it has memory,
+   * are not what they were.
    */
   noteActivity(): void {
     this.activity[this.pid] = (this.activity[this.pid] ?? 0) + 1;
@@ -80,26 +80,22 @@ export class Holdings {
   }
 
   addFd(buffer: DmaBuf): void {
-    this.noteActivity();
     this.of(buffer).fdRefs++;
   }
 
   removeFd(buffer: DmaBuf): void {
-    this.noteActivity();
     const counts = this.of(buffer);
     counts.fdRefs--;
     this.drop(buffer, counts);
   }
 
   addMap(buffer: DmaBuf, bytes: number): void {
-    this.noteActivity();
     const counts = this.of(buffer);
     counts.mapRefs++;
     counts.mappedBytes += bytes;
   }
 
   removeMap(buffer: DmaBuf, bytes: number): void {
-    this.noteActivity();
     const counts = this.of(buffer);
     counts.mapRefs--;
     counts.mappedBytes -= bytes;
@@ -114,6 +110,7 @@ export class Holdings {
       this.rss += buffer.sizeBytes;
       if (this.rss > this.peak) this.peak = this.rss;
       buffer.holders++;
+      this.noteActivity();
     }
     return counts;
   }
@@ -123,6 +120,7 @@ export class Holdings {
     this.counts.delete(buffer.serial);
     this.rss -= buffer.sizeBytes;
     buffer.holders--;
+    this.noteActivity();
   }
 }
 

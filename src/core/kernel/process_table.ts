@@ -61,9 +61,9 @@ export class ProcessTable {
   private lastPid = 0;
   private changeCount = 0;
   /**
-   * By pid: counts what has come to or gone from the descriptors and mappings
-   * of the processes of that number. In one array, for who looks at all of
-   * them again and again.
+   * By pid: counts what has come to or gone from the descriptors, and the
+   * buffers held, of the processes of that number. In one array, for who looks
+   * at all of them again and again.
    */
   private readonly activityOf: number[] = [];
 

@@ -235,9 +235,6 @@ function fdDirectory(
           : thread.files.changedSince(changes),
       find: (fd) => (process.zombie ? undefined : thread.files.fileAt(fd)),
       end: () => (process.zombie ? 0 : thread.files.end),
-      each: (see) => {
-        if (!process.zombie) thread.files.each(see);
-      },
     },
   };
 }

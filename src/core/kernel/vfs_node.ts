@@ -38,8 +38,6 @@ export interface Descriptors {
   find(fd: number): OpenFile | undefined;
   /** Above the highest that is open. */
   end(): number;
-  /** In ascending order. */
-  each(see: (fd: number, file: OpenFile) => void): void;
 }
 
 export interface FileNode {

@@ -87,7 +87,7 @@ export class BufferQuestions {
     const inQuestion = new Map<InodeKey, FdPlace>();
     for (const {pid, table, lines} of tables) {
       for (const {fd, inode} of lines) {
-        if (buffers.find(inode)?.buffer !== undefined) continue;
+        if (buffers.isKnown(inode)) continue;
         if (this.strangers.has(inode)) continue;
         inQuestion.set(inode, {inode, pid, table, fd});
       }

@@ -127,8 +127,8 @@ export class DescriptorScan {
       changed = state.setTable(tracked, MAIN_TABLE, fds);
       isWhole = fds.size === lines.length;
     } else {
-      const added = change.added.filter(
-        ({inode}) => state.buffers.find(inode)?.buffer !== undefined,
+      const added = change.added.filter(({inode}) =>
+        state.buffers.isKnown(inode),
       );
       changed = state.changeTable(tracked, MAIN_TABLE, change.removed, added);
       isWhole = added.length === change.added.length;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {
-  DmaBuf,
   Holding,
   Process,
   ProcessHoldings,
@@ -82,7 +81,7 @@ export class DeviceState {
   dmaBufsOf(refs: Iterable<FdRef>): Map<number, InodeKey> {
     const fds = new Map<number, InodeKey>();
     for (const {fd, inode} of refs) {
-      if (this.buffers.find(inode)?.buffer !== undefined) fds.set(fd, inode);
+      if (this.buffers.isKnown(inode)) fds.set(fd, inode);
     }
     return fds;
   }
@@ -281,10 +280,6 @@ export class DeviceState {
   }
 
   // -- snapshot ------------------------------------------------------------
-
-  snapshotBuffers(): ReadonlyMap<bigint, DmaBuf> {
-    return this.buffers.snapshot();
-  }
 
   snapshotProcesses(): Map<number, ProcessHoldings> {
     const processes = new Map<number, ProcessHoldings>();

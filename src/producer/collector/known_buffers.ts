@@ -77,6 +77,11 @@ export class KnownBuffers {
     return this.find(inodeKey(inode))?.buffer;
   }
 
+  /** Whether there is a buffer under a number. */
+  isKnown(key: InodeKey): boolean {
+    return this.byInode.get(key)?.buffer !== undefined;
+  }
+
   // -- references ------------------------------------------------------------
 
   /** What is known under a number, if anything. */

@@ -337,7 +337,7 @@ export class Sampler {
       startNs,
       endNs,
       sequence: work.sequence,
-      buffers: this.state.snapshotBuffers(),
+      buffers: this.state.buffers.snapshot(),
       processes: this.state.snapshotProcesses(),
       coverage: this.coverage(work),
       cost: {

@@ -45,7 +45,6 @@ export class Place {
   private fdChunks: RawText[] = [];
   private grepped: Grepped | undefined;
   private pickedLines: PickedLines | undefined;
-
   private readonly fdPath: string;
 
   constructor(
@@ -124,11 +123,21 @@ export class Place {
 
   /** The lines of CHUNK descriptors. */
   private fdChunk(descriptors: Descriptors, chunk: number): RawText {
-    const parts: (RawText | number | bigint)[] = [];
     const from = chunk * CHUNK;
-    for (let fd = from; fd < from + CHUNK; fd++) {
+    return this.fdLines(descriptors, from, from + CHUNK, isTypeless);
+  }
+
+  /** The lines of the descriptors [from, to) that lead to such files. */
+  private fdLines(
+    descriptors: Descriptors,
+    from: number,
+    to: number,
+    isSuch: (file: OpenFile) => boolean,
+  ): RawText {
+    const parts: (RawText | number | bigint)[] = [];
+    for (let fd = from; fd < to; fd++) {
       const file = descriptors.find(fd);
-      if (file !== undefined && isTypeless(file)) {
+      if (file !== undefined && isSuch(file)) {
         parts.push(file.inode, this.fdPath, fd, '\n');
       }
     }
@@ -142,9 +151,9 @@ export class Place {
    * @throws KernelError
    */
   links(parts: RawText[]): void {
-    this.descriptors().each((fd, file) => {
-      if (file.path.startsWith('/dmabuf')) parts.push(this.fdLine(fd, file));
-    });
+    const descriptors = this.descriptors();
+    const end = descriptors.end();
+    parts.push(this.fdLines(descriptors, 0, end, isNamedDmaBuf));
   }
 
   /**
@@ -208,10 +217,6 @@ export class Place {
     node.check?.();
     return node.descriptors;
   }
-
-  private fdLine(fd: number, file: OpenFile): RawText {
-    return [file.inode, this.fdPath, fd, '\n'].join('');
-  }
 }
 
 /** Index of a line among the next ones; -1 when it is not there. */
@@ -224,6 +229,11 @@ function find(lines: readonly RawText[], line: RawText, next: number): number {
 /** As the script's find: no type bits, and a size. */
 function isTypeless({kind, sizeBytes}: OpenFile): boolean {
   return (kind.mode & S_IFMT) === 0 && sizeBytes > 0;
+}
+
+/** Has a link like a dma-buf's. */
+function isNamedDmaBuf({path}: OpenFile): boolean {
+  return path.startsWith('/dmabuf');
 }
 
 /** So many places' texts are put together, as most stay. */

@@ -88,6 +88,18 @@ function keyOf(line: RawText): RawText {
   return line.slice(0, Math.max(line.indexOf(':'), 0));
 }
 
+/** Actors of the scene whose files were captured. */
+const ROLES = [
+  'producer',
+  'consumer',
+  'mapper',
+  'importer',
+  'forker',
+  'forkchild',
+  'uid2000',
+  'threads',
+];
+
 describe.each(CAPTURED_KERNELS)('kernel $folder', (captured) => {
   const {folder} = captured;
 
@@ -108,16 +120,7 @@ describe.each(CAPTURED_KERNELS)('kernel $folder', (captured) => {
     expect(all(header, records)).toEqual(all(realHeader, realRecords));
   });
 
-  it.each([
-    'producer',
-    'consumer',
-    'mapper',
-    'importer',
-    'forker',
-    'forkchild',
-    'uid2000',
-    'threads',
-  ])("prints the %s's fdinfo", (role) => {
+  it.each(ROLES)("prints the %s's fdinfo", (role) => {
     const {kernel, pids} = playScene(captured);
     const text = fdinfoAll(kernel, pids.get(role) ?? 0);
     expect(dmaBufSections(text)).toEqual(
@@ -125,16 +128,7 @@ describe.each(CAPTURED_KERNELS)('kernel $folder', (captured) => {
     );
   });
 
-  it.each([
-    'producer',
-    'consumer',
-    'mapper',
-    'importer',
-    'forker',
-    'forkchild',
-    'uid2000',
-    'threads',
-  ])("prints the %s's status", (role) => {
+  it.each(ROLES)("prints the %s's status", (role) => {
     const {kernel, pids} = playScene(captured);
     const lines = statusLines(
       kernel.vfs.read(`/proc/${pids.get(role) ?? 0}/status`),

@@ -11,7 +11,7 @@ import {connectCollector} from '../../../src/producer/collector/connect.js';
 import type {Device} from '../../../src/producer/device/device.js';
 import {deviceOfKernel} from '../../../src/producer/device/simulated_device.js';
 import {World} from './kernel_world.js';
-import {observe} from './observer.js';
+import {observe, tampered} from './observer.js';
 
 describe('what a device offers', () => {
   it('is all of it to root, on a new Android kernel', async () => {
@@ -130,27 +130,11 @@ describe('what a device offers', () => {
 
 /** The device with a bufinfo whose column of inodes is some other one. */
 function withoutInodes(device: Device): Device {
-  return {
-    kind: device.kind,
-    serial: device.serial,
-    description: device.description,
-    run: (command) => device.run(command),
-    close: () => device.close(),
-    open: async (command) => {
-      const stream = await device.open(command);
-      return {
-        write: (data) => stream.write(data),
-        close: () => stream.close(),
-        chunks: (async function* () {
-          for await (const chunk of stream.chunks) {
-            const text = Buffer.from(chunk).toString('latin1');
-            const other = text.replace('\tino     ', '\tabc     ');
-            yield Buffer.from(other, 'latin1');
-          }
-        })(),
-      };
-    },
-  };
+  return tampered(device, (chunk) => {
+    const text = Buffer.from(chunk).toString('latin1');
+    const other = text.replace('\tino     ', '\tabc     ');
+    return Buffer.from(other, 'latin1');
+  });
 }
 
 describe('a kernel', () => {

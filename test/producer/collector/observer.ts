@@ -57,7 +57,7 @@ export async function observe<T>(
   }
 }
 
-function tampered(
+export function tampered(
   device: Device,
   tamper: (chunk: Uint8Array) => Uint8Array,
 ): Device {
