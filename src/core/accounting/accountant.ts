@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import {changedKeys} from '../model/delta_map.js';
 import type {DmaBuf} from '../model/dma_buf.js';
+import {changedInodes} from '../model/inode_map.js';
 import type {Holding, ProcessHoldings, Snapshot} from '../model/snapshot.js';
 import type {RawText} from '../model/text.js';
 import type {
@@ -102,10 +102,10 @@ export class Accountant {
 
   /** Inodes of buffers that are not, or not held, as they were. */
   private changedInodes(snapshot: Snapshot): Set<bigint> {
-    const inodes = new Set(changedKeys(this.known, snapshot.buffers));
+    const inodes = new Set(changedInodes(this.known, snapshot.buffers));
     this.known = snapshot.buffers;
     const add = (before: Holdings, after: Holdings): void => {
-      for (const inode of changedKeys(before, after)) inodes.add(inode);
+      for (const inode of changedInodes(before, after)) inodes.add(inode);
     };
     for (const [pid, {holdings}] of this.processes) {
       const after = snapshot.processes.get(pid)?.holdings ?? NO_HOLDINGS;
@@ -138,7 +138,7 @@ export class Accountant {
 
   /** Puts what a process holds now in the place of what it held. */
   private count(pid: number, before: Holdings, after: Holdings): void {
-    for (const inode of changedKeys(before, after)) {
+    for (const inode of changedInodes(before, after)) {
       const then = before.get(inode);
       const now = after.get(inode);
       const refs = this.referencesOf(inode);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import {changedKeys} from '../model/delta_map.js';
 import {sameName, type DmaBuf} from '../model/dma_buf.js';
+import {changedInodes} from '../model/inode_map.js';
 import type {Process} from '../model/process.js';
 import type {Holding, ProcessHoldings, Snapshot} from '../model/snapshot.js';
 
@@ -33,7 +33,7 @@ export interface Changes {
   readonly renamed: readonly Renamed[];
   readonly started: readonly Process[];
   readonly exited: readonly Process[];
-  /** In the order in which buffers came to the processes, by pid. */
+  /** By pid. */
   readonly acquired: readonly Acquired[];
   readonly released: readonly Released[];
   /** Still held, with other numbers of fds, mappings or mapped bytes. */
@@ -70,7 +70,7 @@ function compareBuffers(
   changes: {allocated: DmaBuf[]; freed: DmaBuf[]; renamed: Renamed[]},
 ): void {
   const earlierBuffers = before?.buffers ?? new Map<bigint, DmaBuf>();
-  for (const inode of changedKeys(earlierBuffers, after.buffers)) {
+  for (const inode of changedInodes(earlierBuffers, after.buffers)) {
     const earlier = earlierBuffers.get(inode);
     const buffer = after.buffers.get(inode);
     if (buffer === undefined) {
@@ -132,7 +132,7 @@ function compareHoldings(
 ): void {
   if (earlier.holdings === later.holdings) return;
   const {process} = later;
-  for (const inode of changedKeys(earlier.holdings, later.holdings)) {
+  for (const inode of changedInodes(earlier.holdings, later.holdings)) {
     const then = earlier.holdings.get(inode);
     const now = later.holdings.get(inode);
     if (then?.buffer.generation !== now?.buffer.generation) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {BufinfoFence} from '../formats/bufinfo.js';
 import type {RawText} from '../model/text.js';
+import type {HoldingRecord} from './holdings.js';
 import type {FileKind} from './open_file.js';
 import {OpenFile} from './open_file.js';
 import type {KernelProfile} from './profile.js';
@@ -76,6 +77,8 @@ export class DmaBuf extends OpenFile {
   readonly mapping: MapBehaviour;
   /** Processes that hold it by a descriptor or a mapping. */
   holders = 0;
+  /** The first of their records, linked. */
+  firstHolding: HoldingRecord | undefined = undefined;
   /** The CPU has begun to access it once (DMA_BUF_IOCTL_SYNC). */
   isAccessed = false;
   private readonly owner: DmaBufOwner;

@@ -11,11 +11,17 @@ export interface BufferHolding {
   readonly mappedBytes: number;
 }
 
-interface Counts {
+/** The same, as it changes, and its places among the process's and buffer's. */
+export interface HoldingRecord extends BufferHolding {
   readonly buffer: DmaBuf;
+  readonly holdings: Holdings;
   fdRefs: number;
   mapRefs: number;
   mappedBytes: number;
+  /** Where it stands among those of the process. */
+  place: number;
+  /** Of another process that holds the buffer. */
+  next: HoldingRecord | undefined;
 }
 
 /**
@@ -24,8 +30,8 @@ interface Counts {
  * behind /proc/PID/dmabuf_rss.
  */
 export class Holdings {
-  /** By the buffer's serial. */
-  private readonly counts = new Map<number, Counts>();
+  /** In no order. */
+  private readonly records: HoldingRecord[] = [];
   private rss = 0;
   private peak = 0;
 
@@ -62,21 +68,19 @@ export class Holdings {
    */
   get pssBytes(): number {
     let pss = 0;
-    for (const {buffer} of this.counts.values()) {
+    for (const {buffer} of this.records) {
       pss += Math.floor(buffer.sizeBytes / buffer.holders);
     }
     return pss;
   }
 
   *entries(): IterableIterator<[DmaBuf, BufferHolding]> {
-    for (const counts of this.counts.values()) {
-      yield [counts.buffer, withoutBuffer(counts)];
-    }
+    for (const record of this.records) yield [record.buffer, counts(record)];
   }
 
   get(buffer: DmaBuf): BufferHolding | undefined {
-    const counts = this.counts.get(buffer.serial);
-    return counts === undefined ? undefined : withoutBuffer(counts);
+    const record = this.find(buffer);
+    return record === undefined ? undefined : counts(record);
   }
 
   addFd(buffer: DmaBuf): void {
@@ -84,46 +88,80 @@ export class Holdings {
   }
 
   removeFd(buffer: DmaBuf): void {
-    const counts = this.of(buffer);
-    counts.fdRefs--;
-    this.drop(buffer, counts);
+    const record = this.of(buffer);
+    record.fdRefs--;
+    this.drop(record);
   }
 
   addMap(buffer: DmaBuf, bytes: number): void {
-    const counts = this.of(buffer);
-    counts.mapRefs++;
-    counts.mappedBytes += bytes;
+    const record = this.of(buffer);
+    record.mapRefs++;
+    record.mappedBytes += bytes;
   }
 
   removeMap(buffer: DmaBuf, bytes: number): void {
-    const counts = this.of(buffer);
-    counts.mapRefs--;
-    counts.mappedBytes -= bytes;
-    this.drop(buffer, counts);
+    const record = this.of(buffer);
+    record.mapRefs--;
+    record.mappedBytes -= bytes;
+    this.drop(record);
   }
 
-  private of(buffer: DmaBuf): Counts {
-    let counts = this.counts.get(buffer.serial);
-    if (counts === undefined) {
-      counts = {buffer, fdRefs: 0, mapRefs: 0, mappedBytes: 0};
-      this.counts.set(buffer.serial, counts);
-      this.rss += buffer.sizeBytes;
-      if (this.rss > this.peak) this.peak = this.rss;
-      buffer.holders++;
-      this.noteActivity();
+  /** Few processes hold the same buffer: none of its records is far. */
+  private find(buffer: DmaBuf): HoldingRecord | undefined {
+    let record = buffer.firstHolding;
+    while (record !== undefined && record.holdings !== this) {
+      record = record.next;
     }
-    return counts;
+    return record;
   }
 
-  private drop(buffer: DmaBuf, counts: Counts): void {
-    if (counts.fdRefs > 0 || counts.mapRefs > 0) return;
-    this.counts.delete(buffer.serial);
+  private of(buffer: DmaBuf): HoldingRecord {
+    const known = this.find(buffer);
+    if (known !== undefined) return known;
+    const {records} = this;
+    const record: HoldingRecord = {
+      buffer,
+      holdings: this,
+      fdRefs: 0,
+      mapRefs: 0,
+      mappedBytes: 0,
+      place: records.length,
+      next: buffer.firstHolding,
+    };
+    records.push(record);
+    buffer.firstHolding = record;
+    buffer.holders++;
+    this.rss += buffer.sizeBytes;
+    if (this.rss > this.peak) this.peak = this.rss;
+    this.noteActivity();
+    return record;
+  }
+
+  private drop(record: HoldingRecord): void {
+    if (record.fdRefs > 0 || record.mapRefs > 0) return;
+    const {buffer, place, next} = record;
+    const last = this.records.pop();
+    if (last !== undefined && last !== record) {
+      this.records[place] = last;
+      last.place = place;
+    }
+    if (buffer.firstHolding === record) {
+      buffer.firstHolding = next;
+    } else {
+      let before = buffer.firstHolding;
+      while (before !== undefined && before.next !== record) {
+        before = before.next;
+      }
+      if (before !== undefined) before.next = next;
+    }
+    // What is gone must keep nothing that is not.
+    record.next = undefined;
     this.rss -= buffer.sizeBytes;
     buffer.holders--;
     this.noteActivity();
   }
 }
 
-function withoutBuffer({fdRefs, mapRefs, mappedBytes}: Counts): BufferHolding {
+function counts({fdRefs, mapRefs, mappedBytes}: HoldingRecord): BufferHolding {
   return {fdRefs, mapRefs, mappedBytes};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-export * from './delta_map.js';
 export * from './dma_buf.js';
+export * from './inode_key.js';
+export * from './inode_map.js';
 export * from './process.js';
 export * from './provenance.js';
 export * from './snapshot.js';

@@ -2,7 +2,7 @@
 import {FormatError, parseFdinfo} from '../../core/formats/index.js';
 import type {DeviceState} from './device_state.js';
 import type {FdLines} from './fd_path_reader.js';
-import {inodeKey, type InodeKey} from './inode_key.js';
+import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
 import {parsePathStats} from './sections.js';
 import type {BufferFacts, TrackedBuffer} from './tracked_buffer.js';
 import type {Work} from './work.js';

@@ -4,11 +4,13 @@ import type {
   Process,
   ProcessHoldings,
 } from '../../core/model/index.js';
-import {inodeKey, type InodeKey} from './inode_key.js';
+import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
+import {DescriptorTable, type FdRef} from './descriptor_table.js';
 import {KnownBuffers, type KnownBuffersOptions} from './known_buffers.js';
 import {
   addHolding,
   holdersOf,
+  newHolding,
   noteHolding,
   refsOf,
   removeHolding,
@@ -20,7 +22,6 @@ import {
   addSize,
   newProcess,
   readState,
-  type FdRef,
   type FdTable,
   type MapRefs,
   type TrackedProcess,
@@ -92,7 +93,7 @@ export class DeviceState {
    * @returns whether it is another one now
    */
   setTable(tracked: TrackedProcess, name: string, fds: FdTable): boolean {
-    const before = tracked.tables.get(name)?.fds;
+    const before = tracked.tables.get(name);
     const gone: FdRef[] = [];
     const come: FdRef[] = [];
     for (const [fd, inode] of fds) {
@@ -118,10 +119,9 @@ export class DeviceState {
     if (removed.length + added.length === 0) return false;
     let table = tracked.tables.get(name);
     if (table === undefined) {
-      table = {fds: new Map(), lines: undefined};
+      table = new DescriptorTable();
       tracked.tables.set(name, table);
     }
-    const {fds} = table;
     table.lines = undefined;
     // What is new comes first: a buffer that got another fd stays held.
     const holdings: TrackedHolding[] = [];
@@ -131,16 +131,16 @@ export class DeviceState {
       this.count(holding, 1, 0);
     }
     for (const {fd} of removed) {
-      const holding = fds.get(fd);
-      if (holding === undefined) continue;
-      fds.delete(fd);
-      this.count(holding, -1, 0);
+      const holding = table.delete(fd);
+      if (holding !== undefined) this.count(holding, -1, 0);
     }
     for (let i = 0; i < holdings.length; i++) {
       const [ref, holding] = [added[i], holdings[i]];
-      if (ref !== undefined && holding !== undefined) fds.set(ref.fd, holding);
+      if (ref !== undefined && holding !== undefined) {
+        table.set(ref.fd, holding);
+      }
     }
-    if (fds.size === 0) tracked.tables.delete(name);
+    if (table.size === 0) tracked.tables.delete(name);
     tracked.stale = true;
     return true;
   }
@@ -176,28 +176,14 @@ export class DeviceState {
     this.count(holding, 0, refs);
   }
 
+  /** Few processes hold the same buffer: none of its holdings is far. */
   private holdingOf(process: TrackedProcess, key: InodeKey): TrackedHolding {
-    let holding = process.holds.get(key);
-    if (holding === undefined) {
-      holding = {
-        process,
-        key,
-        tracked: this.buffers.at(key),
-        fds: 0,
-        maps: 0,
-        mappedBytes: 0n,
-        isHeld: false,
-        next: undefined,
-        previous: undefined,
-        shown: undefined,
-        isChanged: false,
-      };
-      process.holds.set(key, holding);
-    } else if (!holding.isHeld) {
-      // What was held last under the number may be gone.
-      holding.tracked = this.buffers.at(key);
+    const tracked = this.buffers.at(key);
+    let holding = tracked.first;
+    while (holding !== undefined && holding.process !== process) {
+      holding = holding.next;
     }
-    return holding;
+    return holding ?? newHolding(process, key, tracked);
   }
 
   private count(holding: TrackedHolding, fds: number, maps: number): void {
@@ -224,7 +210,7 @@ export class DeviceState {
     tracked: TrackedBuffer,
   ): (FdRef & {readonly pid: number; readonly table: string}) | undefined {
     for (const {process} of holdersOf(tracked)) {
-      for (const [table, {fds}] of process.tables) {
+      for (const [table, fds] of process.tables) {
         for (const [fd, held] of fds) {
           if (held.tracked !== tracked) continue;
           return {pid: process.pid, table, fd, inode: held.key};
@@ -264,7 +250,7 @@ export class DeviceState {
       for (const {process} of holdersOf(tracked)) holders.add(process);
     }
     for (const process of holders) {
-      for (const [name, {fds}] of [...process.tables]) {
+      for (const [name, fds] of [...process.tables]) {
         const closed: FdRef[] = [];
         for (const [fd, {tracked, key}] of fds) {
           if (gone.has(tracked)) closed.push({fd, inode: key});
@@ -317,9 +303,8 @@ function holdingsOf(process: TrackedProcess): ReadonlyMap<bigint, Holding> {
       const now = shownNow(holding);
       if (now !== shown) {
         holding.shown = now;
-        set(tracked.inode, now, shown);
+        set(tracked.inode, now);
       }
-      if (!holding.isHeld) process.holds.delete(holding.key);
     }
   });
   return process.holdings;

@@ -7,9 +7,9 @@ import {
   detachedSlice,
 } from '../../core/formats/scan.js';
 import type {RawText} from '../../core/model/index.js';
-import {inodeKey, type InodeKey} from './inode_key.js';
+import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
 import {FdPathLine} from './sections.js';
-import type {FdRef} from './tracked_process.js';
+import type {FdRef} from './descriptor_table.js';
 
 /** Lines about one descriptor table. */
 export interface FdLines {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  DeltaMap,
+  InodeMap,
   sameName,
   type BufferName,
   type DmaBuf,
 } from '../../core/model/index.js';
 import {contradicts, listedName, toldName} from './buffer_names.js';
 import {InodeGenerations} from './inode_generations.js';
-import {inodeKey, type InodeKey} from './inode_key.js';
+import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
+import {PlacedList} from './placed_list.js';
 import {
   holdersOf,
   newTracked,
@@ -42,22 +43,28 @@ export class KnownBuffers {
   private readonly generations = new InodeGenerations();
   /** Dropped before a list could tell whether they are gone. */
   private readonly lost = new Map<bigint, DmaBuf>();
-  /**
-   * Buffers whose name the list may not tell, the one that was asked for it
-   * longest ago first.
-   */
-  private readonly asked = new Set<TrackedBuffer>();
+  /** Buffers whose name no list has told for sure. */
+  private readonly doubtful = new PlacedList<'doubtfulPlace', TrackedBuffer>(
+    'doubtfulPlace',
+  );
+  private lastAge = 0;
   /** Other references, or new, since buffers were last retired. */
   private touched: TrackedBuffer[] = [];
   /** Buffers without a reference by a process. */
-  private readonly unheld = new Set<TrackedBuffer>();
+  private readonly unheld = new PlacedList<'unheldPlace', TrackedBuffer>(
+    'unheldPlace',
+  );
   /** Buffers whose name is missing or in doubt, and was not asked for. */
-  private readonly nameless = new Set<TrackedBuffer>();
+  private readonly nameless = new PlacedList<'namelessPlace', TrackedBuffer>(
+    'namelessPlace',
+  );
   /** Buffers with other references than were settled, in the last list. */
-  private readonly open = new Set<TrackedBuffer>();
+  private readonly open = new PlacedList<'openPlace', TrackedBuffer>(
+    'openPlace',
+  );
   /** What is different in the next snapshot. */
   private changed: TrackedBuffer[] = [];
-  private shown = DeltaMap.empty<bigint, DmaBuf>();
+  private shown = InodeMap.empty<DmaBuf>();
   /** Number of lists so far. */
   private lists = 0;
   /** The buffers of the last list in its order. */
@@ -114,21 +121,16 @@ export class KnownBuffers {
       tracked.isTouched = true;
       this.touched.push(tracked);
     }
-    const isUnheld = refsOf(tracked) === 0;
-    if (isUnheld === tracked.isUnheld) return;
-    tracked.isUnheld = isUnheld;
-    if (isUnheld) this.unheld.add(tracked);
-    else this.unheld.delete(tracked);
+    this.unheld.put(tracked, refsOf(tracked) === 0);
   }
 
   /** Whether the references of a buffer are as they were settled. */
   private noteCount(tracked: TrackedBuffer): void {
     const rest = unexplainedRefs(tracked);
-    const isOpen = rest !== undefined && rest !== (tracked.kernelRefs ?? 0);
-    if (isOpen === tracked.isOpen) return;
-    tracked.isOpen = isOpen;
-    if (isOpen) this.open.add(tracked);
-    else this.open.delete(tracked);
+    this.open.put(
+      tracked,
+      rest !== undefined && rest !== (tracked.kernelRefs ?? 0),
+    );
   }
 
   /** Nothing is known under a number without a buffer and a reference. */
@@ -223,8 +225,8 @@ export class KnownBuffers {
   }
 
   /** Buffers with other references than were settled, in the last list. */
-  unsettled(): ReadonlySet<TrackedBuffer> {
-    return this.open;
+  unsettled(): readonly TrackedBuffer[] {
+    return this.open.list();
   }
 
   /** The same, and those whose count is not known while it was settled. */
@@ -262,7 +264,6 @@ export class KnownBuffers {
       known.list = this.lists;
       if (!sameName(known.listName, facts.name)) {
         known.nameAsked = false;
-        this.asked.add(known);
       }
       known.listName = facts.name;
       known.listFacts = facts;
@@ -312,16 +313,11 @@ export class KnownBuffers {
 
   private noteName(tracked: TrackedBuffer): void {
     const name = tracked.buffer?.name;
-    const isNameless =
-      !tracked.nameAsked && (name === undefined || name.doubtful);
-    this.setNameless(tracked, isNameless);
-  }
-
-  private setNameless(tracked: TrackedBuffer, isNameless: boolean): void {
-    if (isNameless === tracked.isNameless) return;
-    tracked.isNameless = isNameless;
-    if (isNameless) this.nameless.add(tracked);
-    else this.nameless.delete(tracked);
+    this.nameless.put(
+      tracked,
+      !tracked.nameAsked && (name === undefined || name.doubtful),
+    );
+    this.doubtful.put(tracked, tracked.listName?.doubtful ?? true);
   }
 
   /** A buffer that was not known; another one of the inode is gone. */
@@ -353,10 +349,10 @@ export class KnownBuffers {
       fileCount: facts.fileCount,
     });
     this.touch(tracked);
+    tracked.nameAge = ++this.lastAge;
     this.noteName(tracked);
     this.generations.see(inode);
     this.lost.delete(inode);
-    this.asked.add(tracked);
   }
 
   private generationOf(facts: BufferFacts): number {
@@ -381,7 +377,7 @@ export class KnownBuffers {
     for (const tracked of touched) {
       this.retireOne(tracked, listIsFresh, thereIsAList);
     }
-    for (const tracked of [...this.unheld]) {
+    for (const tracked of this.unheld.list()) {
       if (tracked.isTouched) continue;
       this.retireOne(tracked, listIsFresh, thereIsAList);
     }
@@ -418,10 +414,9 @@ export class KnownBuffers {
     tracked.nameAsked = false;
     this.bufferCount--;
     this.noteChange(tracked);
-    this.asked.delete(tracked);
-    if (tracked.isUnheld) this.unheld.delete(tracked);
-    tracked.isUnheld = false;
-    this.setNameless(tracked, false);
+    this.unheld.put(tracked, false);
+    this.nameless.put(tracked, false);
+    this.doubtful.put(tracked, false);
     this.noteCount(tracked);
     for (const holding of holdersOf(tracked)) {
       addSize(holding.process, buffer.sizeBytes, -1);
@@ -457,13 +452,12 @@ export class KnownBuffers {
   takeDoubtfulNames(limit: number): TrackedBuffer[] {
     const taken: TrackedBuffer[] = [];
     let doubtful = 0;
-    for (const tracked of this.nameless) {
+    for (const tracked of this.nameless.list()) {
       if (tracked.buffer?.name !== undefined && ++doubtful > limit) continue;
       if (tracked.fds === 0) continue;
       tracked.nameAsked = true;
-      this.setNameless(tracked, false);
-      this.asked.delete(tracked);
-      this.asked.add(tracked);
+      tracked.nameAge = ++this.lastAge;
+      this.nameless.put(tracked, false);
       taken.push(tracked);
     }
     return taken;
@@ -474,17 +468,11 @@ export class KnownBuffers {
    * that were asked about longest ago: somebody may have renamed them.
    */
   takeNamesToAskAgain(limit: number): TrackedBuffer[] {
-    const taken: TrackedBuffer[] = [];
-    for (const tracked of this.asked) {
-      if (taken.length >= limit) break;
-      const told: BufferName | undefined = tracked.listName;
-      if (told !== undefined && !told.doubtful) this.asked.delete(tracked);
-      else taken.push(tracked);
-    }
-    for (const tracked of taken) {
-      this.asked.delete(tracked);
-      this.asked.add(tracked);
-    }
+    const taken = this.doubtful
+      .list()
+      .sort((a, b) => a.nameAge - b.nameAge)
+      .slice(0, limit);
+    for (const tracked of taken) tracked.nameAge = ++this.lastAge;
     return taken;
   }
 
@@ -497,10 +485,10 @@ export class KnownBuffers {
     this.shown = this.shown.with((set) => {
       for (const tracked of changed) {
         tracked.isChanged = false;
-        const {buffer, shown} = tracked;
-        if (buffer === shown) continue;
+        const {buffer} = tracked;
+        if (buffer === tracked.shown) continue;
         tracked.shown = buffer;
-        set(tracked.inode, buffer, shown);
+        set(tracked.inode, buffer);
       }
     });
     return this.shown;

@@ -291,7 +291,7 @@ export class Sampler {
   private async explain(work: Work, nowNs: bigint): Promise<void> {
     const share = this.pacing.searchShare;
     const unsettled = this.state.buffers.unsettled();
-    if (unsettled.size === 0) return;
+    if (unsettled.length === 0) return;
     if (this.explainPace.mayRun(nowNs, share)) {
       const holders = this.unreadHolders(work, unsettled);
       if (holders.length > 0) {
@@ -302,7 +302,7 @@ export class Sampler {
         this.explainPace.note(nowNs, nowNs + costNs);
       }
     }
-    if (this.state.buffers.unsettled().size === 0) return;
+    if (this.state.buffers.unsettled().length === 0) return;
     if (this.fullPace.mayRun(nowNs, share)) await this.scanAll(work, nowNs);
   }
 

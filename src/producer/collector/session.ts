@@ -47,6 +47,7 @@ const WALKS: ReadonlySet<string> = new Set([
 ]);
 
 interface Pending {
+  readonly sequence: number;
   readonly request: Request;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
@@ -65,7 +66,8 @@ export interface SessionOptions {
  */
 export class CollectorSession {
   private readonly reader: FrameReader;
-  private readonly pending = new Map<number, Pending>();
+  /** In the order in which they were asked. */
+  private readonly pending: Pending[] = [];
   private nextSequence = 1;
   /** Runs while answers are awaited; each sign of life starts it anew. */
   private silence: NodeJS.Timeout | undefined;
@@ -147,7 +149,7 @@ export class CollectorSession {
     const sequence = this.nextSequence++;
     const line = [sequence, request.step, ...(request.args ?? [])].join(' ');
     return new Promise((resolve, reject) => {
-      this.pending.set(sequence, {request, resolve, reject});
+      this.pending.push({sequence, request, resolve, reject});
       if (this.silence === undefined) this.watch();
       this.stream.write(`${line}\n`).catch((error: unknown) => {
         this.fail(error instanceof Error ? error : new Error(String(error)));
@@ -160,7 +162,7 @@ export class CollectorSession {
     const {timeoutMs} = this.options;
     this.silence = setTimeout(() => {
       this.silence = undefined;
-      const [first] = this.pending.values();
+      const [first] = this.pending;
       if (first === undefined) return;
       this.rejectAll(
         new DeviceError(
@@ -198,17 +200,21 @@ export class CollectorSession {
   /** Answers come in order: those before this one will not come any more. */
   private deliver(frame: Frame): void {
     // The number of a damaged frame may be damaged too.
-    if (!this.pending.has(frame.sequence)) return;
-    for (const [sequence, {request, resolve}] of this.pending) {
-      if (sequence > frame.sequence) break;
-      this.pending.delete(sequence);
+    const last = this.pending.findIndex(
+      ({sequence}) => sequence === frame.sequence,
+    );
+    if (last === -1) return;
+    for (const {sequence, request, resolve} of this.pending.splice(
+      0,
+      last + 1,
+    )) {
       resolve(
         sequence === frame.sequence
           ? toAnswer(request.step, frame, this.options.nonce)
           : damagedAnswer(request.step, 'the answer was lost'),
       );
     }
-    if (this.pending.size > 0) return;
+    if (this.pending.length > 0) return;
     clearTimeout(this.silence);
     this.silence = undefined;
   }
@@ -221,8 +227,7 @@ export class CollectorSession {
   private rejectAll(error: Error): void {
     clearTimeout(this.silence);
     this.silence = undefined;
-    for (const {reject} of this.pending.values()) reject(error);
-    this.pending.clear();
+    for (const {reject} of this.pending.splice(0)) reject(error);
   }
 }
 

@@ -163,7 +163,7 @@ export class ThreadTables {
 }
 
 function mainTable({tables}: TrackedProcess): FdTable {
-  const fds = tables.get(MAIN_TABLE)?.fds ?? [];
+  const fds = tables.get(MAIN_TABLE) ?? [];
   return new Map([...fds].map(([fd, {key}]) => [fd, key]));
 }
 

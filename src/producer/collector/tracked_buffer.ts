@@ -5,7 +5,7 @@ import type {
   Holding,
   RawText,
 } from '../../core/model/index.js';
-import type {InodeKey} from './inode_key.js';
+import type {InodeKey} from '../../core/model/inode_key.js';
 import type {TrackedProcess} from './tracked_process.js';
 
 /** What a source tells of a buffer; undefined where it does not. */
@@ -45,21 +45,25 @@ export interface TrackedBuffer {
   kernelRefs: number | undefined;
   /** fdinfo was asked for the name that the list leaves in doubt. */
   nameAsked: boolean;
+  /** Higher, the later it was asked for its name, or found. */
+  nameAge: number;
   /** As it was shown last. */
   shown: DmaBuf | undefined;
-  /** In the sets of that name, see KnownBuffers. */
+  /** In the lists of those names, see KnownBuffers. */
   isChanged: boolean;
   isTouched: boolean;
-  isUnheld: boolean;
-  isNameless: boolean;
-  isOpen: boolean;
+  /** The places in the lists of those names, see KnownBuffers. */
+  unheldPlace: number;
+  namelessPlace: number;
+  doubtfulPlace: number;
+  openPlace: number;
 }
 
 /** How one process holds one buffer. */
 export interface TrackedHolding {
   readonly process: TrackedProcess;
   readonly key: InodeKey;
-  tracked: TrackedBuffer;
+  readonly tracked: TrackedBuffer;
   fds: number;
   maps: number;
   /** Sum of the mappings' lengths. */
@@ -90,12 +94,35 @@ export function newTracked(inode: bigint): TrackedBuffer {
     refsAtCount: 0,
     kernelRefs: undefined,
     nameAsked: false,
+    nameAge: 0,
     shown: undefined,
     isChanged: false,
     isTouched: false,
-    isUnheld: false,
-    isNameless: false,
-    isOpen: false,
+    unheldPlace: -1,
+    namelessPlace: -1,
+    doubtfulPlace: -1,
+    openPlace: -1,
+  };
+}
+
+/** A holding without a reference yet. */
+export function newHolding(
+  process: TrackedProcess,
+  key: InodeKey,
+  tracked: TrackedBuffer,
+): TrackedHolding {
+  return {
+    process,
+    key,
+    tracked,
+    fds: 0,
+    maps: 0,
+    mappedBytes: 0n,
+    isHeld: false,
+    next: undefined,
+    previous: undefined,
+    shown: undefined,
+    isChanged: false,
   };
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  DeltaMap,
+  InodeMap,
   type Holding,
   type Process,
   type ProcessHoldings,
   type ReadState,
 } from '../../core/model/index.js';
-import type {InodeKey} from './inode_key.js';
+import type {InodeKey} from '../../core/model/inode_key.js';
+import type {DescriptorTable} from './descriptor_table.js';
 import type {TrackedHolding} from './tracked_buffer.js';
 
 /** A process's mappings of one buffer. */
@@ -18,22 +19,6 @@ export interface MapRefs {
 /** fd → inode, of one descriptor table. */
 export type FdTable = ReadonlyMap<number, InodeKey>;
 
-/** One descriptor table of a process. */
-export interface TrackedTable {
-  readonly fds: Map<number, TrackedHolding>;
-  /**
-   * The lines that it was made of, each of them in it; undefined: it is not
-   * just what some lines told.
-   */
-  lines: readonly FdRef[] | undefined;
-}
-
-/** A descriptor of a dma-buf. */
-export interface FdRef {
-  readonly fd: number;
-  readonly inode: InodeKey;
-}
-
 /** The table shared by the process's threads; others are `task/TID/fd`. */
 export const MAIN_TABLE = 'fd';
 
@@ -44,7 +29,7 @@ export interface TrackedProcess {
   procInode: bigint;
   process: Process;
   fdCount: bigint;
-  readonly tables: Map<string, TrackedTable>;
+  readonly tables: Map<string, DescriptorTable>;
   maps: ReadonlyMap<bigint, MapRefs>;
   fds: 'unread' | 'read' | 'refused';
   mappings: 'unread' | 'read' | 'refused';
@@ -53,8 +38,6 @@ export interface TrackedProcess {
   asOfNs: bigint;
   /** When its descriptors were last seen to change, BOOTTIME ns. */
   changedNs: bigint | undefined;
-  /** By inode; some may have lost their references since they were shown. */
-  readonly holds: Map<InodeKey, TrackedHolding>;
   /** Of which the last descriptor was closed since this was cleared. */
   closed: TrackedHolding[];
   /** Sizes of the distinct buffers held, as far as known, bytes. */
@@ -62,7 +45,7 @@ export interface TrackedProcess {
   /** Buffers held of which no source told the size yet. */
   unknownSizes: number;
   /** As they were shown last. */
-  holdings: DeltaMap<bigint, Holding>;
+  holdings: InodeMap<Holding>;
   /** Those that may not be as they were shown. */
   changed: TrackedHolding[];
   /** As it was shown last. */
@@ -95,11 +78,10 @@ export function newProcess(
     kernelPssBytes: undefined,
     asOfNs: nowNs,
     changedNs: undefined,
-    holds: new Map(),
     closed: [],
     heldBytes: 0n,
     unknownSizes: 0,
-    holdings: DeltaMap.empty(),
+    holdings: InodeMap.empty(),
     changed: [],
     view: undefined,
     stale: true,

@@ -6,7 +6,7 @@ import {
   type FdTableLines,
 } from '../../../src/producer/collector/fd_path_reader.js';
 import {parseFdPaths} from '../../../src/producer/collector/sections.js';
-import type {FdRef} from '../../../src/producer/collector/tracked_process.js';
+import type {FdRef} from '../../../src/producer/collector/descriptor_table.js';
 
 /** `PID/TABLE FD=INODE ...` */
 function shown({pid, table, lines}: FdTableLines): string {

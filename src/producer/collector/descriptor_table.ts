@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {InodeKey} from '../../core/model/index.js';
+import type {TrackedHolding} from './tracked_buffer.js';
+
+/** A descriptor of a dma-buf. */
+export interface FdRef {
+  readonly fd: number;
+  readonly inode: InodeKey;
+}
+
+/** One descriptor table of a process: what its dma-bufs' descriptors are of. */
+export class DescriptorTable {
+  /** By descriptor. */
+  private readonly holdings: (TrackedHolding | undefined)[] = [];
+  private count = 0;
+  /**
+   * The lines that it was made of, each of them in it; undefined: it is not
+   * just what some lines told.
+   */
+  lines: readonly FdRef[] | undefined;
+
+  get size(): number {
+    return this.count;
+  }
+
+  get(fd: number): TrackedHolding | undefined {
+    return this.holdings[fd];
+  }
+
+  set(fd: number, holding: TrackedHolding): void {
+    if (this.holdings[fd] === undefined) this.count++;
+    this.holdings[fd] = holding;
+  }
+
+  /** @returns what was there */
+  delete(fd: number): TrackedHolding | undefined {
+    const holding = this.holdings[fd];
+    if (holding === undefined) return undefined;
+    this.holdings[fd] = undefined;
+    this.count--;
+    return holding;
+  }
+
+  *[Symbol.iterator](): Generator<[number, TrackedHolding], undefined> {
+    // Whatever numbers a device makes up, this costs what there is.
+    for (const fd in this.holdings) {
+      const holding = this.holdings[fd];
+      if (holding !== undefined) yield [Number(fd), holding];
+    }
+  }
+}
