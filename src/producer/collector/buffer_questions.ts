@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {FormatError, parseFdinfo} from '../../core/formats/index.js';
 import type {DeviceState} from './device_state.js';
-import type {FdLines} from './fd_path_reader.js';
+import type {FdRef} from './descriptor_table.js';
 import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
 import {parsePathStats} from './sections.js';
 import type {BufferFacts, TrackedBuffer} from './tracked_buffer.js';
@@ -17,6 +17,14 @@ interface FdPlace {
   /** `fd`, or `task/TID/fd`. */
   readonly table: string;
   readonly fd: number;
+}
+
+/** Descriptors of a table that were not in it before. */
+export interface NewRefs {
+  readonly pid: number;
+  /** `fd`, or `task/TID/fd`. */
+  readonly table: string;
+  readonly refs: readonly FdRef[];
 }
 
 /**
@@ -82,11 +90,11 @@ export class BufferQuestions {
   }
 
   /** Asks about inodes of fds that nothing told of so far, once. */
-  async askWhatIsNew(work: Work, tables: Iterable<FdLines>): Promise<void> {
+  async askWhatIsNew(work: Work, tables: Iterable<NewRefs>): Promise<void> {
     const {buffers} = this.state;
     const inQuestion = new Map<InodeKey, FdPlace>();
-    for (const {pid, table, lines} of tables) {
-      for (const {fd, inode} of lines) {
+    for (const {pid, table, refs} of tables) {
+      for (const {fd, inode} of refs) {
         if (buffers.isKnown(inode)) continue;
         if (this.strangers.has(inode)) continue;
         inQuestion.set(inode, {inode, pid, table, fd});

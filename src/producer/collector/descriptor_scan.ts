@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import {toDisplay} from '../../core/model/index.js';
-import type {BufferQuestions} from './buffer_questions.js';
+import type {BufferQuestions, NewRefs} from './buffer_questions.js';
 import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
 import {
   FdPathReader,
-  type FdLines,
   type FdTableChange,
-  type FdTableLines,
+  type FdTableReading,
 } from './fd_path_reader.js';
 import type {ProcessWatch} from './process_watch.js';
 import type {Answer} from './session.js';
@@ -47,7 +46,7 @@ export class DescriptorScan {
         read = await this.checkTypedWalk(work, targets, answers);
       }
     }
-    await this.questions.askWhatIsNew(work, this.newLines(read.values()));
+    await this.questions.askWhatIsNew(work, this.newRefs(read.values()));
     const outcome = new WalkOutcome(answers);
     for (const tracked of targets) {
       const {pid} = tracked;
@@ -77,8 +76,8 @@ export class DescriptorScan {
     work: Work,
     answers: readonly Answer[],
     step: string,
-  ): Map<number, FdTableLines> {
-    const read = new Map<number, FdTableLines>();
+  ): Map<number, FdTableReading> {
+    const read = new Map<number, FdTableReading>();
     for (const {body} of answers) {
       const {tables, malformed} = this.reader.read(body);
       work.malformed(malformed, step);
@@ -89,43 +88,43 @@ export class DescriptorScan {
     return read;
   }
 
-  /** The tables, with only the lines that those in the state have not. */
-  private *newLines(tables: Iterable<FdTableLines>): Generator<FdLines> {
+  /** What of the tables is not in those of the state. */
+  private *newRefs(tables: Iterable<FdTableReading>): Generator<NewRefs> {
     for (const each of tables) {
       const {pid, table} = each;
-      const lines = this.changeSince(each)?.added ?? each.lines;
-      if (lines.length > 0) yield {pid, table, lines};
+      const refs = this.changeSince(each)?.added ?? each.refs();
+      if (refs.length > 0) yield {pid, table, refs};
     }
   }
 
-  /** What changed, where the table is still as the lines before made it. */
+  /** What changed, where the table is as the reading before made it. */
   private changeSince({
     pid,
     table,
     change,
-  }: FdTableLines): FdTableChange | undefined {
+  }: FdTableReading): FdTableChange | undefined {
     const now = this.state.processes.get(pid)?.tables.get(table);
     if (now === undefined || change === undefined) return undefined;
-    return now.lines === change.since ? change : undefined;
+    return now.version === change.since ? change : undefined;
   }
 
   /** @returns whether it is another table now */
   private updateMainTable(
     tracked: TrackedProcess,
-    read: FdTableLines | undefined,
+    read: FdTableReading | undefined,
   ): boolean {
     const {state} = this;
     if (read === undefined) {
       return state.setTable(tracked, MAIN_TABLE, new Map());
     }
-    const {lines} = read;
     const change = this.changeSince(read);
     let changed: boolean;
     let isWhole: boolean;
     if (change === undefined) {
-      const fds = state.dmaBufsOf(lines);
+      const refs = read.refs();
+      const fds = state.dmaBufsOf(refs);
       changed = state.setTable(tracked, MAIN_TABLE, fds);
-      isWhole = fds.size === lines.length;
+      isWhole = fds.size === refs.length;
     } else {
       const added = change.added.filter(({inode}) =>
         state.buffers.isKnown(inode),
@@ -135,7 +134,7 @@ export class DescriptorScan {
     }
     const now = tracked.tables.get(MAIN_TABLE);
     // What is no dma-buf yet may turn out to be one: compare all next time.
-    if (now !== undefined) now.lines = isWhole ? lines : undefined;
+    if (now !== undefined) now.version = isWhole ? read.version : undefined;
     return changed;
   }
 
@@ -147,7 +146,7 @@ export class DescriptorScan {
     work: Work,
     targets: readonly TrackedProcess[],
     answers: Answer[],
-  ): Promise<Map<number, FdTableLines>> {
+  ): Promise<Map<number, FdTableReading>> {
     if (this.capabilities.kernelList !== undefined) {
       if (this.state.buffers.size === 0) return new Map();
     }

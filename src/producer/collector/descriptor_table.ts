@@ -14,10 +14,10 @@ export class DescriptorTable {
   private readonly holdings: (TrackedHolding | undefined)[] = [];
   private count = 0;
   /**
-   * The lines that it was made of, each of them in it; undefined: it is not
-   * just what some lines told.
+   * Of the reading that it was made of, all of which is in it; undefined: it
+   * is not just what a reading told.
    */
-  lines: readonly FdRef[] | undefined;
+  version: number | undefined;
 
   get size(): number {
     return this.count;

@@ -122,7 +122,7 @@ export class DeviceState {
       table = new DescriptorTable();
       tracked.tables.set(name, table);
     }
-    table.lines = undefined;
+    table.version = undefined;
     // What is new comes first: a buffer that got another fd stays held.
     const holdings: TrackedHolding[] = [];
     for (const {inode} of added) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type {BufferQuestions} from './buffer_questions.js';
+import type {BufferQuestions, NewRefs} from './buffer_questions.js';
 import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
-import {FdPathReader, type FdTableLines} from './fd_path_reader.js';
+import {FdPathReader} from './fd_path_reader.js';
 import {parsePathStats} from './sections.js';
 import type {Answer} from './session.js';
 import {
@@ -119,7 +119,7 @@ export class ThreadTables {
     if (threads.length === 0) return;
     const answers = await work.inParts('tablefds', threads);
     if (answers.some(({damage}) => damage !== undefined)) return;
-    const tables = this.readLines(work, answers);
+    const tables = this.readRefs(work, answers);
     await this.questions.askWhatIsNew(work, tables.values());
     const looks = new Set<string>();
     for (const thread of threads) {
@@ -128,7 +128,7 @@ export class ThreadTables {
       if (tracked === undefined) continue;
       const table = `task/${tid ?? ''}/fd`;
       const fds = this.state.dmaBufsOf(
-        tables.get(`${tracked.pid}/${table}`)?.lines ?? [],
+        tables.get(`${tracked.pid}/${table}`)?.refs ?? [],
       );
       const size = candidates?.get(thread);
       const content = contentOf(fds);
@@ -142,16 +142,19 @@ export class ThreadTables {
     }
   }
 
-  /** The answers' lines by `PID/TABLE`. */
-  private readLines(
+  /** What the answers tell, by `PID/TABLE`. */
+  private readRefs(
     work: Work,
     answers: readonly Answer[],
-  ): Map<string, FdTableLines> {
-    const read = new Map<string, FdTableLines>();
+  ): Map<string, NewRefs> {
+    const read = new Map<string, NewRefs>();
     for (const {body} of answers) {
       const {tables, malformed} = new FdPathReader().read(body);
       work.malformed(malformed, 'tablefds');
-      for (const each of tables) read.set(`${each.pid}/${each.table}`, each);
+      for (const each of tables) {
+        const {pid, table} = each;
+        read.set(`${pid}/${table}`, {pid, table, refs: each.refs()});
+      }
     }
     return read;
   }
