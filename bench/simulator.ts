@@ -39,6 +39,7 @@ export async function benchSimulator(): Promise<Ratio[]> {
   const {stdout} = await promisify(execFile)(process.execPath, [
     `--max-old-space-size=${HEAP_MB.old}`,
     `--max-semi-space-size=${HEAP_MB.young}`,
+    '--single-threaded',
     TARGET,
     `${SIMULATED_S}`,
   ]);

@@ -77,6 +77,8 @@ interface KnownLines<T> extends ProcessItems<T> {
 
 /** In place of a number of a reading: no reading may use it again. */
 const FORGOTTEN = Infinity;
+/** Processes are compared by so many at a time, as most are as they were. */
+const BLOCK = 32;
 /** So many lines may have gone between two that are still there. */
 const LOOK_AHEAD = 8;
 
@@ -87,6 +89,8 @@ const LOOK_AHEAD = 8;
 export class ProcessLineReader<T extends object> {
   private readonly known = new Map<number, KnownLines<T>>();
   private order: readonly KnownLines<T>[] = [];
+  /** Texts of each BLOCK of them, one after the other. */
+  private blocks: readonly RawText[] = [];
   private readings = 0;
 
   constructor(private readonly form: ProcessLineForm<T>) {}
@@ -114,6 +118,19 @@ export class ProcessLineReader<T extends object> {
     /** Index in `before` of who comes next if all is as it was. */
     let expected = 0;
     for (let at = 0; at < body.length;) {
+      const block = this.blockFrom(expected, reading);
+      if (block !== undefined) {
+        if (body.slice(at, at + block.length) === block) {
+          const end = Math.min(expected + BLOCK, before.length);
+          for (; expected < end; expected++) {
+            const known = before[expected];
+            if (known !== undefined) found.addKnown(known);
+          }
+          builder = undefined;
+          at += block.length;
+          continue;
+        }
+      }
       const known = before[expected];
       if (known !== undefined && known.reading < reading) {
         const {text} = known;
@@ -139,8 +156,44 @@ export class ProcessLineReader<T extends object> {
     }
     const {processes, changed} = found.finish();
     this.order = processes;
+    this.blocks = this.blocksOf(processes, before);
     const isSameSet = !found.hasNewcomer && processes.length === before.length;
     return {processes, changed, isSameSet, malformed};
+  }
+
+  /** The block that begins with that place, if none of it was met yet. */
+  private blockFrom(place: number, reading: number): RawText | undefined {
+    if (place % BLOCK !== 0) return undefined;
+    const block = this.blocks[place / BLOCK];
+    if (block === undefined) return undefined;
+    const end = Math.min(place + BLOCK, this.order.length);
+    for (let i = place; i < end; i++) {
+      if ((this.order[i]?.reading ?? reading) >= reading) return undefined;
+    }
+    return block;
+  }
+
+  private blocksOf(
+    processes: readonly KnownLines<T>[],
+    before: readonly KnownLines<T>[],
+  ): RawText[] {
+    const blocks: RawText[] = [];
+    for (let from = 0; from < processes.length; from += BLOCK) {
+      const to = Math.min(from + BLOCK, processes.length);
+      let isSame = to === Math.min(from + BLOCK, before.length);
+      for (let i = from; i < to && isSame; i++) {
+        isSame = processes[i] === before[i];
+      }
+      const known = isSame ? this.blocks[from / BLOCK] : undefined;
+      if (known !== undefined) {
+        blocks.push(known);
+        continue;
+      }
+      const texts: RawText[] = [];
+      for (let i = from; i < to; i++) texts.push(processes[i]?.text ?? '');
+      blocks.push(texts.join(''));
+    }
+    return blocks;
   }
 }
 

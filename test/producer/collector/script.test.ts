@@ -78,7 +78,12 @@ describe.each(shells)('$name', (shell) => {
       child.once('spawn', resolve);
       child.once('error', reject);
     });
-    return child.pid ?? 0;
+    const pid = child.pid ?? 0;
+    // It is the program before the kernel has its arguments in place.
+    await expect
+      .poll(() => readFileSync(`/proc/${pid}/cmdline`))
+      .not.toEqual(Buffer.alloc(0));
+    return pid;
   }
 
   /** pid of a program of our making once it has said something. */
