@@ -8,11 +8,16 @@ export interface FdRef {
   readonly inode: InodeKey;
 }
 
+/** So many descriptors are looked at in any case, taken or not. */
+const MOST_PLAIN = 1024;
+
 /** One descriptor table of a process: what its dma-bufs' descriptors are of. */
 export class DescriptorTable {
   /** By descriptor. */
   private readonly holdings: (TrackedHolding | undefined)[] = [];
   private count = 0;
+  /** No descriptor was ever higher. */
+  private highest = -1;
   /**
    * Of the reading that it was made of, all of which is in it; undefined: it
    * is not just what a reading told.
@@ -30,6 +35,7 @@ export class DescriptorTable {
   set(fd: number, holding: TrackedHolding): void {
     if (this.holdings[fd] === undefined) this.count++;
     this.holdings[fd] = holding;
+    if (fd > this.highest) this.highest = fd;
   }
 
   /** @returns what was there */
@@ -42,10 +48,18 @@ export class DescriptorTable {
   }
 
   *[Symbol.iterator](): Generator<[number, TrackedHolding], undefined> {
+    const {holdings} = this;
     // Whatever numbers a device makes up, this costs what there is.
-    for (const fd in this.holdings) {
-      const holding = this.holdings[fd];
-      if (holding !== undefined) yield [Number(fd), holding];
+    if (this.highest > MOST_PLAIN + 8 * this.count) {
+      for (const fd in holdings) {
+        const holding = holdings[fd];
+        if (holding !== undefined) yield [Number(fd), holding];
+      }
+      return;
+    }
+    for (let fd = 0; fd <= this.highest; fd++) {
+      const holding = holdings[fd];
+      if (holding !== undefined) yield [fd, holding];
     }
   }
 }

@@ -10,7 +10,6 @@ import {InodeGenerations} from './inode_generations.js';
 import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
 import {PlacedList} from './placed_list.js';
 import {
-  holdersOf,
   newTracked,
   noteHolding,
   refsOf,
@@ -295,7 +294,8 @@ export class KnownBuffers {
     const {sizeBytes} = buffer;
     tracked.buffer = buffer;
     this.noteChange(tracked);
-    for (const holding of holdersOf(tracked)) {
+    let holding = tracked.first;
+    for (; holding !== undefined; holding = holding.next) {
       if (before !== sizeBytes) {
         addSize(holding.process, before, -1);
         addSize(holding.process, sizeBytes, 1);
@@ -418,7 +418,8 @@ export class KnownBuffers {
     this.nameless.put(tracked, false);
     this.doubtful.put(tracked, false);
     this.noteCount(tracked);
-    for (const holding of holdersOf(tracked)) {
+    let holding = tracked.first;
+    for (; holding !== undefined; holding = holding.next) {
       addSize(holding.process, buffer.sizeBytes, -1);
       addSize(holding.process, undefined, 1);
       noteHolding(holding);
