@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {FormatError, parseFdinfo} from '../../core/formats/index.js';
-import type {DeviceState} from './device_state.js';
+import {inodeKey, type InodeKey} from '../../core/model/index.js';
 import type {FdRef} from './descriptor_table.js';
-import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
+import type {DeviceState} from './device_state.js';
 import {parsePathStats} from './sections.js';
 import type {BufferFacts, TrackedBuffer} from './tracked_buffer.js';
 import type {Work} from './work.js';

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type {
-  Holding,
-  Process,
-  ProcessHoldings,
+import {
+  inodeKey,
+  type Holding,
+  type InodeKey,
+  type Process,
+  type ProcessHoldings,
 } from '../../core/model/index.js';
-import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
 import {DescriptorTable, type FdRef} from './descriptor_table.js';
 import {KnownBuffers, type KnownBuffersOptions} from './known_buffers.js';
 import {

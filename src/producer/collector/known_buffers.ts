@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   InodeMap,
+  inodeKey,
   sameName,
   type BufferName,
   type DmaBuf,
+  type InodeKey,
 } from '../../core/model/index.js';
 import {contradicts, listedName, toldName} from './buffer_names.js';
 import {InodeGenerations} from './inode_generations.js';
-import {inodeKey, type InodeKey} from '../../core/model/inode_key.js';
 import {PlacedList} from './placed_list.js';
 import {
   newTracked,

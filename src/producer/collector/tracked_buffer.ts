@@ -3,9 +3,9 @@ import type {
   BufferName,
   DmaBuf,
   Holding,
+  InodeKey,
   RawText,
 } from '../../core/model/index.js';
-import type {InodeKey} from '../../core/model/inode_key.js';
 import type {TrackedProcess} from './tracked_process.js';
 
 /** What a source tells of a buffer; undefined where it does not. */

@@ -2,11 +2,11 @@
 import {
   InodeMap,
   type Holding,
+  type InodeKey,
   type Process,
   type ProcessHoldings,
   type ReadState,
 } from '../../core/model/index.js';
-import type {InodeKey} from '../../core/model/inode_key.js';
 import type {DescriptorTable} from './descriptor_table.js';
 import type {TrackedHolding} from './tracked_buffer.js';
 
