@@ -39,7 +39,7 @@ export interface FdTableChange {
 }
 
 const DIGIT_0 = 0x30;
-/** Least fs.nr_open that a system lets anybody have; above it all is slower. */
+/** fs.nr_open by default; descriptors from there on are read more slowly. */
 const PLAIN_FDS = 1 << 20;
 
 /**
