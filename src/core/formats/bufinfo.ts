@@ -30,6 +30,7 @@
 import {UNSET_NAME, type BufferName} from '../model/dma_buf.js';
 import type {RawText} from '../model/text.js';
 import {NEWLINE, TAB, decimal, detachedSlice, digitsEnd} from './scan.js';
+import {TextPool} from './text_pool.js';
 
 export interface Bufinfo {
   /** The header's columns, without padding; empty when there was no header. */
@@ -78,6 +79,8 @@ const TITLE = 'Dma-buf Objects:\n';
 const LOCK_ERROR = '\tERROR locking buffer object: skipping\n';
 const ATTACHED = '\tAttached Devices:\n';
 const NO_DEVICES = `${ATTACHED}Total 0 devices attached\n\n`;
+/** Where most buffers' lines end. */
+const PLAIN_END = `\n${NO_DEVICES}`;
 const NONE = '<none>';
 const NONE_OF_IT: readonly never[] = [];
 /** DMA_BUF_NAME_LEN less the final NUL. */
@@ -99,9 +102,10 @@ export function parseBufinfo(text: RawText): Bufinfo {
  */
 export class BufinfoReader {
   private known: KnownRecords | undefined = undefined;
+  private readonly pool = new TextPool();
 
   read(text: RawText): Bufinfo {
-    const parser = new BufinfoParser(text, this.known);
+    const parser = new BufinfoParser(text, this.pool, this.known);
     const bufinfo = parser.parse();
     this.known = parser.records();
     return bufinfo;
@@ -112,7 +116,7 @@ export class BufinfoReader {
 interface KnownRecords {
   readonly text: RawText;
   /** Where the pieces begin, and where the last one ends. */
-  readonly starts: readonly number[];
+  readonly starts: Int32Array;
   /**
    * What the pieces are: the buffer where they are a record without fences and
    * devices, which nothing but its own text decides; else undefined.
@@ -120,6 +124,30 @@ interface KnownRecords {
   readonly objects: readonly (BufinfoObject | undefined)[];
   /** Of this list and those before it. */
   readonly highestInode: bigint;
+}
+
+/** Offsets in a text, ascending. */
+class Offsets {
+  private offsets: Int32Array;
+  private count = 0;
+
+  /** @param expected how many there may be */
+  constructor(expected: number) {
+    this.offsets = new Int32Array(expected + 64);
+  }
+
+  push(offset: number): void {
+    if (this.count === this.offsets.length) {
+      const larger = new Int32Array(2 * this.count);
+      larger.set(this.offsets);
+      this.offsets = larger;
+    }
+    this.offsets[this.count++] = offset;
+  }
+
+  all(): Int32Array {
+    return this.offsets.subarray(0, this.count);
+  }
 }
 
 /** Unchanged records are compared so many at a time, at most. */
@@ -156,8 +184,9 @@ class BufinfoParser {
   private strayLines = 0;
   /** Where the buffers end: before the blank line above the total. */
   private end: number;
-  private readonly starts: number[] = [];
-  private readonly pieces: (BufinfoObject | undefined)[] = [];
+  private readonly starts: Offsets;
+  /** Undefined while they are the objects. */
+  private pieces: (BufinfoObject | undefined)[] | undefined = undefined;
   /** The first known piece that may come yet, and how many to compare. */
   private next = 0;
   private run = 1;
@@ -167,9 +196,11 @@ class BufinfoParser {
 
   constructor(
     private readonly text: RawText,
+    private readonly pool = new TextPool(),
     private known?: KnownRecords,
   ) {
     this.end = text.length;
+    this.starts = new Offsets(known?.starts.length ?? 0);
     this.highestInode = known?.highestInode ?? 0n;
   }
 
@@ -199,17 +230,18 @@ class BufinfoParser {
 
   /** What was read, for the next reading. */
   records(): KnownRecords {
-    const {text, starts, pieces, highestInode} = this;
-    return {text, starts, objects: pieces, highestInode};
+    const {text, starts, highestInode} = this;
+    const objects = this.pieces ?? this.objects;
+    return {text, starts: starts.all(), objects, highestInode};
   }
 
   /** Records are known for a text with the same header only. */
   private forgetOtherForm(start: number): void {
     const {known, text} = this;
     if (known === undefined) return;
-    const [before] = known.starts;
     const isSame =
-      before === start && known.text.slice(0, start) === text.slice(0, start);
+      known.starts[0] === start &&
+      known.text.slice(0, start) === text.slice(0, start);
     if (!isSame) this.known = undefined;
   }
 
@@ -232,8 +264,7 @@ class BufinfoParser {
     for (; this.next < end; this.next++) {
       const object = known.objects[this.next];
       if (object === undefined) continue;
-      this.note((known.starts[this.next] ?? 0) + moved, object);
-      this.objects.push(object);
+      this.takeRecord((known.starts[this.next] ?? 0) + moved, object);
     }
     if (this.run < LARGEST_RUN) this.run *= 2;
     return pos + length;
@@ -283,15 +314,24 @@ class BufinfoParser {
     this.next = this.places.get(inode) ?? this.next;
   }
 
-  private note(pos: number, object: BufinfoObject | undefined): void {
+  /** At `pos` is a record that nothing but its own text decides. */
+  private takeRecord(pos: number, object: BufinfoObject): void {
     this.starts.push(pos);
-    this.pieces.push(object);
+    this.objects.push(object);
+    this.pieces?.push(object);
+  }
+
+  /** At `pos` is any other piece. */
+  private takeOther(pos: number): void {
+    this.starts.push(pos);
+    this.pieces ??= [...this.objects];
+    this.pieces.push(undefined);
   }
 
   /** Reads a record or a line; returns where the next piece begins. */
   private parsePiece(pos: number): number {
     const {text} = this;
-    const head = readHead(text, pos, this.end);
+    const head = readHead(text, pos, this.end, this.pool);
     if (head !== undefined) {
       const {next} = this;
       this.seek(head.inode);
@@ -304,7 +344,7 @@ class BufinfoParser {
       if (this.known?.objects[this.next]?.inode === head.inode) this.next++;
       return this.parseRecord(head, pos);
     }
-    this.note(pos, undefined);
+    this.takeOther(pos);
     if (text.startsWith(LOCK_ERROR, pos)) {
       this.lockErrors++;
       return pos + LOCK_ERROR.length;
@@ -343,13 +383,13 @@ class BufinfoParser {
     const newline = text.indexOf('\n', head.nameStart);
     if (newline >= 0 && text.startsWith(NO_DEVICES, newline + 1)) {
       // Nearly all buffers: no fence, no device, no newline in the name.
-      const raw = detachedSlice(text, head.nameStart, newline);
-      const made = object(head, this.name(head, raw), NONE_OF_IT, NONE_OF_IT);
-      this.objects.push(made);
-      this.note(start, made);
+      const told = this.pool.name(text, head.nameStart, newline);
+      const name = this.name(head, told.raw, told);
+      const made = new ReadObject(head, name, NONE_OF_IT, NONE_OF_IT);
+      this.takeRecord(start, made);
       return newline + 1 + NO_DEVICES.length;
     }
-    this.note(start, undefined);
+    this.takeOther(start);
 
     const heads = [head];
     /** Starts of the lines below each head; the first of all of them. */
@@ -364,7 +404,7 @@ class BufinfoParser {
         // The line with the total, and the blank one below it.
         return lineAfter(text, pos, this.end) + 1;
       }
-      const inner = readHead(text, pos, this.end);
+      const inner = readHead(text, pos, this.end, this.pool);
       if (inner !== undefined) {
         heads.push(inner);
         lastHeadLine = lines.length + 1;
@@ -396,7 +436,9 @@ class BufinfoParser {
     if (first === undefined || last === undefined) return;
     const whole = this.nameAndFences(first, end);
     if (heads.length === 1) {
-      this.objects.push(object(first, whole.name, whole.fences, devices));
+      this.objects.push(
+        new ReadObject(first, whole.name, whole.fences, devices),
+      );
       return;
     }
     const merged = {
@@ -408,10 +450,10 @@ class BufinfoParser {
       split: heads.map((head) => {
         if (head !== last) return this.torn(head);
         const {name, fences} = this.nameAndFences(head, end);
-        return object(head, name, fences, devices);
+        return new ReadObject(head, name, fences, devices);
       }),
     });
-    this.objects.push(object(first, merged, [], devices));
+    this.objects.push(new ReadObject(first, merged, [], devices));
   }
 
   /** A record that the text's end, or lost text, cuts off. */
@@ -440,7 +482,12 @@ class BufinfoParser {
   private torn(head: Head): BufinfoObject {
     const name = this.name(head, this.lineText(head.nameStart));
     const {raw} = name;
-    return object(head, head.hasName ? {raw, doubtful: true} : name, [], []);
+    return new ReadObject(
+      head,
+      head.hasName ? {raw, doubtful: true} : name,
+      [],
+      [],
+    );
   }
 
   /**
@@ -475,7 +522,8 @@ class BufinfoParser {
     };
   }
 
-  private name(head: Head, raw: RawText): BufferName {
+  /** @param told the text as a name, where there is one */
+  private name(head: Head, raw: RawText, told?: BufferName): BufferName {
     if (!head.hasName) return UNSET_NAME;
     // What both an unset name and one of these letters look like.
     const unset = this.namesNone ? NONE : '';
@@ -484,7 +532,7 @@ class BufinfoParser {
     if (raw === NONE && this.columns.length === 0) {
       return {raw: undefined, doubtful: true};
     }
-    return {raw, doubtful: false};
+    return told ?? {raw, doubtful: false};
   }
 
   private lineText(start: number): RawText {
@@ -552,24 +600,29 @@ class BufinfoParser {
   }
 }
 
-function object(
-  head: Head,
-  name: BufferName,
-  fences: readonly RawText[],
-  attachments: readonly RawText[],
-): BufinfoObject {
-  return {
-    sizeBytes: head.sizeBytes,
-    flags: head.flags,
-    mode: head.mode,
-    fileCount: head.fileCount,
-    exporter: head.exporter,
-    inode: head.inode,
-    name,
-    attachments,
-    fences,
-    lockError: false,
-  };
+/** A class: of literals that live long V8 makes all among the old objects. */
+class ReadObject implements BufinfoObject {
+  readonly sizeBytes: bigint;
+  readonly flags: number;
+  readonly mode: number;
+  readonly fileCount: bigint;
+  readonly exporter: RawText;
+  readonly inode: bigint;
+  readonly lockError = false;
+
+  constructor(
+    head: Head,
+    readonly name: BufferName,
+    readonly fences: readonly RawText[],
+    readonly attachments: readonly RawText[],
+  ) {
+    this.sizeBytes = head.sizeBytes;
+    this.flags = head.flags;
+    this.mode = head.mode;
+    this.fileCount = head.fileCount;
+    this.exporter = head.exporter;
+    this.inode = head.inode;
+  }
 }
 
 function sumBytes(objects: readonly BufinfoObject[]): bigint {
@@ -691,7 +744,12 @@ function readTotal(text: RawText, pos: number): Bufinfo['total'] {
  * exactly that. Short of a whole line nothing passes: a name has 31 bytes, and
  * these fields have 45 and more.
  */
-function readHead(text: RawText, pos: number, end: number): Head | undefined {
+function readHead(
+  text: RawText,
+  pos: number,
+  end: number,
+  pool: TextPool,
+): Head | undefined {
   const sizeEnd = padded(text, pos);
   if (sizeEnd < 0 || text.charCodeAt(sizeEnd) !== TAB) return undefined;
   const flags = hex32(text, sizeEnd + 1);
@@ -714,7 +772,7 @@ function readHead(text: RawText, pos: number, end: number): Head | undefined {
     flags,
     mode,
     fileCount: decimal(text, count, countEnd),
-    exporter: detachedSlice(text, exporter, exporterEnd),
+    exporter: pool.slice(text, exporter, exporterEnd),
     inode: decimal(text, inode, inodeEnd),
     nameStart: after === TAB ? inodeEnd + 1 : inodeEnd,
     hasName: after === TAB,
@@ -947,7 +1005,8 @@ function isSkipped(
 
 function renderObject(object: BufinfoFields, dialect: BufinfoDialect): RawText {
   const {fences, attachments} = object;
-  const parts = [
+  const unset = dialect.nameColumn ? NONE : '';
+  const line = [
     pad8(object.sizeBytes),
     '\t',
     hex8(object.flags),
@@ -959,30 +1018,35 @@ function renderObject(object: BufinfoFields, dialect: BufinfoDialect): RawText {
     object.exporter,
     '\t',
     pad8(object.inode),
+    dialect.nameField ? '\t' : '',
+    dialect.nameField ? (object.name.raw ?? unset) : '',
+    fences.length + attachments.length === 0 ? PLAIN_END : '\n',
   ];
-  if (dialect.nameField) {
-    parts.push('\t', object.name.raw ?? (dialect.nameColumn ? NONE : ''));
-  }
-  parts.push('\n');
-  for (const fence of fences) parts.push('\t', fence, '\n');
+  // Made by join, which makes one flat text: it may be kept.
+  if (fences.length + attachments.length === 0) return line.join('');
+  const lines = line.slice();
+  for (const fence of fences) lines.push('\t', fence, '\n');
   if (attachments.length === 0) {
-    parts.push(NO_DEVICES);
+    lines.push(NO_DEVICES);
   } else {
-    parts.push(ATTACHED);
-    for (const device of attachments) parts.push('\t', device, '\n');
-    parts.push(`Total ${attachments.length} devices attached\n\n`);
+    lines.push(ATTACHED);
+    for (const device of attachments) lines.push('\t', device, '\n');
+    lines.push(`Total ${attachments.length} devices attached\n\n`);
   }
-  // One flat text: it may be kept.
-  return parts.join('');
+  return lines.join('');
 }
 
 function pad8(value: bigint | number): string {
-  const digits = `${value}`;
-  return digits.length < 8 ? `${ZEROS}${digits}`.slice(-8) : digits;
+  return padded8(`${value}`);
 }
 
 function hex8(value: number): string {
-  return value.toString(16).padStart(8, '0');
+  return padded8(value.toString(16));
 }
 
-const ZEROS = '0000000';
+function padded8(digits: string): string {
+  return digits.length < 8 ? (ZEROS[digits.length] ?? '') + digits : digits;
+}
+
+/** What makes so many digits eight. */
+const ZEROS = Array.from({length: 8}, (_, n) => '0'.repeat(8 - n));

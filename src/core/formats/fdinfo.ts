@@ -14,7 +14,8 @@
 import {UNSET_NAME, type BufferName} from '../model/dma_buf.js';
 import type {RawText} from '../model/text.js';
 import {FormatError, quoteRaw} from './format_error.js';
-import {asInexactInteger, detachedSlice, wholeDecimal} from './scan.js';
+import {asInexactInteger, wholeDecimal} from './scan.js';
+import {TextPool} from './text_pool.js';
 
 export interface Fdinfo {
   /** File offset; exact up to 2^53. */
@@ -49,9 +50,10 @@ const OCTAL = /^0[0-7]{0,16}$/;
  * A text cut exactly between two lines may look whole: the transport has to
  * notice that.
  *
+ * @param pool for who reads many: what they have in common is kept once
  * @throws FormatError when the text is cut in a line or of another format.
  */
-export function parseFdinfo(text: RawText): Fdinfo {
+export function parseFdinfo(text: RawText, pool = new TextPool()): Fdinfo {
   if (!text.endsWith('\n')) {
     const line = text.split('\n').length;
     throw new FormatError(FILE, line, 'the text ends in the middle of it');
@@ -64,7 +66,7 @@ export function parseFdinfo(text: RawText): Fdinfo {
     ? lines.take('ino:\t', wholeDecimal)
     : undefined;
   while (lines.at('lock:\t')) lines.skip();
-  const dmaBuf = lines.at('size:\t') ? parseDmaBuf(lines) : undefined;
+  const dmaBuf = lines.at('size:\t') ? parseDmaBuf(lines, pool) : undefined;
   return {
     pos,
     flags,
@@ -75,7 +77,10 @@ export function parseFdinfo(text: RawText): Fdinfo {
 }
 
 /** Undefined when the lines turn out to be those of another file. */
-function parseDmaBuf(lines: KeyedLines): FdinfoDmaBuf | undefined {
+function parseDmaBuf(
+  lines: KeyedLines,
+  pool: TextPool,
+): FdinfoDmaBuf | undefined {
   const sizeBytes = lines.take('size:\t', wholeDecimal);
   let count: bigint | undefined;
   let exporter: RawText | undefined;
@@ -84,9 +89,11 @@ function parseDmaBuf(lines: KeyedLines): FdinfoDmaBuf | undefined {
     if (count === undefined && lines.at('count:\t')) {
       count = lines.take('count:\t', wholeDecimal);
     } else if (exporter === undefined && lines.at('exp_name:\t')) {
-      exporter = lines.take('exp_name:\t', detachedSlice);
+      exporter = lines.take('exp_name:\t', (text, start, end) =>
+        pool.slice(text, start, end),
+      );
     } else if (lines.at('name:\t')) {
-      name = {raw: lines.takeRest('name:\t'), doubtful: false};
+      name = lines.takeName('name:\t', pool);
     } else {
       lines.skip();
     }
@@ -139,11 +146,11 @@ class KeyedLines {
   }
 
   /** All from here to the end of the text, less its final newline. */
-  takeRest(key: string): RawText {
+  takeName(key: string, pool: TextPool): BufferName {
     const end = this.text.length - 1;
     const start = this.start + key.length;
     this.start = this.text.length;
-    return detachedSlice(this.text, start, end);
+    return pool.name(this.text, start, end);
   }
 
   skip(): void {

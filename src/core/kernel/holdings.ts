@@ -11,17 +11,27 @@ export interface BufferHolding {
   readonly mappedBytes: number;
 }
 
-/** The same, as it changes, and its places among the process's and buffer's. */
-export interface HoldingRecord extends BufferHolding {
-  readonly buffer: DmaBuf;
-  readonly holdings: Holdings;
-  fdRefs: number;
-  mapRefs: number;
-  mappedBytes: number;
-  /** Where it stands among those of the process. */
-  place: number;
-  /** Of another process that holds the buffer. */
-  next: HoldingRecord | undefined;
+/**
+ * The same, as it changes, and its places among the process's and buffer's. A
+ * class: where most of what a literal makes lives long, V8 makes all that
+ * follows among the old objects, where each keeps its buffer long after both
+ * are gone.
+ */
+export class HoldingRecord implements BufferHolding {
+  fdRefs = 0;
+  mapRefs = 0;
+  mappedBytes = 0;
+
+  /**
+   * @param place where it stands among those of the process
+   * @param next of another process that holds the buffer
+   */
+  constructor(
+    readonly buffer: DmaBuf,
+    readonly holdings: Holdings,
+    public place: number,
+    public next: HoldingRecord | undefined,
+  ) {}
 }
 
 /**
@@ -119,19 +129,17 @@ export class Holdings {
     const known = this.find(buffer);
     if (known !== undefined) return known;
     const {records} = this;
-    const record: HoldingRecord = {
+    const {firstHolding, sizeBytes} = buffer;
+    const record = new HoldingRecord(
       buffer,
-      holdings: this,
-      fdRefs: 0,
-      mapRefs: 0,
-      mappedBytes: 0,
-      place: records.length,
-      next: buffer.firstHolding,
-    };
+      this,
+      records.length,
+      firstHolding,
+    );
     records.push(record);
     buffer.firstHolding = record;
     buffer.holders++;
-    this.rss += buffer.sizeBytes;
+    this.rss += sizeBytes;
     if (this.rss > this.peak) this.peak = this.rss;
     this.noteActivity();
     return record;

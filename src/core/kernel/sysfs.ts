@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {renderBpfIter} from '../formats/bpf_iter.js';
-import type {BufinfoFields} from '../formats/bufinfo.js';
+import type {BufinfoDialect, BufinfoFields} from '../formats/bufinfo.js';
 import {
   renderBufinfoHeader,
   renderBufinfoObject,
@@ -14,7 +14,7 @@ import type {BufferBlock} from './dma_buf_subsystem.js';
 import {KernelError} from './kernel_error.js';
 import {fencesFor} from './reservation.js';
 import type {SimulatedKernel} from './simulated_kernel.js';
-import type {DirectoryNode} from './vfs_node.js';
+import type {DirectoryNode, FileNode} from './vfs_node.js';
 import {directory, file} from './vfs_node.js';
 
 const INODE = /^[1-9][0-9]{0,19}$/;
@@ -32,7 +32,7 @@ export function sysDirectory(
   };
   const debug = profile.debugfs
     ? directory(
-        {dma_buf: directory({bufinfo: file(() => bufinfo.render())})},
+        {dma_buf: directory({bufinfo: bufinfo.file()})},
         {mode: 0o700, check: rootOnly},
       )
     : directory({});
@@ -103,7 +103,14 @@ class BufinfoRenderer {
 
   constructor(private readonly kernel: SimulatedKernel) {}
 
-  render(): RawText {
+  file(): FileNode {
+    return {
+      ...file(() => this.pieces().join('')),
+      pieces: () => this.pieces(),
+    };
+  }
+
+  private pieces(): RawText[] {
     const {bufinfo: dialect} = this.kernel.profile;
     const texts: RawText[] = [];
     let count = 0;
@@ -117,7 +124,7 @@ class BufinfoRenderer {
     texts.push(renderBufinfoHeader(dialect));
     texts.reverse();
     texts.push(renderBufinfoTotal(count, BigInt(bytes)));
-    return texts.join('');
+    return texts;
   }
 
   private print(block: BufferBlock): PrintedBlock {
@@ -155,14 +162,27 @@ function bufinfoObject(kernel: SimulatedKernel, buffer: DmaBuf): BufinfoFields {
     exporter: buffer.exporter,
     inode: buffer.inode,
     name: {raw: buffer.name},
-    // dma_buf_attach() adds at the head of the list.
-    attachments: [...buffer.attachments].map(({device}) => device).reverse(),
-    // dma_resv_describe() asks for those that a reader has to wait for.
-    fences: fencesFor(buffer.fences, 'read').map((fence) =>
-      renderFence(fence, profile.bufinfo),
-    ),
+    attachments: devicesOf(buffer),
+    fences: fenceLines(buffer, profile.bufinfo),
     lockError: buffer.locked,
   };
+}
+
+const NONE: readonly never[] = [];
+
+function devicesOf({attachments}: DmaBuf): readonly RawText[] {
+  if (attachments.size === 0) return NONE;
+  // dma_buf_attach() adds at the head of the list.
+  return [...attachments].map(({device}) => device).reverse();
+}
+
+function fenceLines(
+  {fences}: DmaBuf,
+  dialect: BufinfoDialect,
+): readonly RawText[] {
+  if (fences.length === 0) return NONE;
+  // dma_resv_describe() asks for those that a reader has to wait for.
+  return fencesFor(fences, 'read').map((fence) => renderFence(fence, dialect));
 }
 
 function renderBpf(kernel: SimulatedKernel): RawText {

@@ -53,6 +53,8 @@ export interface FileNode {
   readonly activePid?: number;
   /** The same by lines, each with its newline, where they are kept. */
   readonly lines?: () => readonly RawText[];
+  /** The same in pieces of any kind: who puts it into more copies it once. */
+  readonly pieces?: () => RawText[];
 }
 
 /** A link of /proc that leads to an open file, whatever its text says. */

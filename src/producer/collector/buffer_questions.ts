@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {FormatError, parseFdinfo} from '../../core/formats/index.js';
+import {TextPool} from '../../core/formats/text_pool.js';
 import {inodeKey, type InodeKey} from '../../core/model/index.js';
 import type {FdRef} from './descriptor_table.js';
 import type {DeviceState} from './device_state.js';
@@ -34,6 +35,7 @@ export interface NewRefs {
 export class BufferQuestions {
   /** Not dma-bufs, although they have a size and no type. */
   private readonly strangers = new Set<InodeKey>();
+  private readonly pool = new TextPool();
 
   constructor(private readonly state: DeviceState) {}
 
@@ -117,7 +119,7 @@ export class BufferQuestions {
       const text = files.get(paths[i] ?? '');
       if (text === undefined) continue;
       try {
-        const {dmaBuf, inode} = parseFdinfo(text);
+        const {dmaBuf, inode} = parseFdinfo(text, this.pool);
         if (dmaBuf === undefined) {
           this.strangers.add(stat.inode);
           continue;

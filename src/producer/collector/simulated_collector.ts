@@ -76,10 +76,8 @@ export class SimulatedCollector {
         return this.done(this.clock());
       case 'tick':
         return this.done(this.tick());
-      case 'file': {
-        const text = this.read(args[0] ?? '');
-        return {status: text === undefined ? 1 : 0, parts: [text ?? '']};
-      }
+      case 'file':
+        return this.file(args[0] ?? '');
       case 'list':
         return this.done(lines(this.glob(args[0] ?? '')));
       case 'exist':
@@ -121,6 +119,11 @@ export class SimulatedCollector {
 
   private done(body: RawText): Body {
     return {status: 0, parts: [body]};
+  }
+
+  private file(path: string): Body {
+    const parts = this.readPieces(path);
+    return {status: parts === undefined ? 1 : 0, parts: parts ?? ['']};
   }
 
   private clock(): RawText {
@@ -226,6 +229,18 @@ export class SimulatedCollector {
   private read(path: string): RawText | undefined {
     try {
       return this.vfs.read(this.resolved(path));
+    } catch (error) {
+      if (error instanceof KernelError) return undefined;
+      throw error;
+    }
+  }
+
+  private readPieces(path: string): RawText[] | undefined {
+    try {
+      const node = this.vfs.lookup(this.resolved(path));
+      return node.kind === 'file' && node.pieces !== undefined
+        ? node.pieces()
+        : [this.vfs.read(this.resolved(path))];
     } catch (error) {
       if (error instanceof KernelError) return undefined;
       throw error;

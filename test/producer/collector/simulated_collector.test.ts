@@ -112,6 +112,22 @@ function expectedBodies(vfs: ProcFs): Map<string, string> {
   return bodies;
 }
 
+const LIST = '/sys/kernel/debug/dma_buf/bufinfo';
+
+/** The frame of the kernel's list: status 1 where it cannot be read. */
+function expectedList(vfs: ProcFs): string {
+  let body = '';
+  let status = 0;
+  try {
+    body = vfs.read(LIST);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    status = 1;
+  }
+  const mark = `cafe 1 ${status} ${body.length}`;
+  return `@${mark}\n${body}\n=${mark}\n`;
+}
+
 describe('the simulated collector', () => {
   it.each(PROFILE_NAMES)(
     'prints what the files say after any operations on %s',
@@ -131,6 +147,9 @@ describe('the simulated collector', () => {
             collector.answer('cafe');
             for (const steps of scripts) {
               play(fixture, steps);
+              expect(collector.answer(`1 file ${LIST}`)).toBe(
+                expectedList(kernel.vfsAs(uid)),
+              );
               const bodies = expectedBodies(kernel.vfsAs(uid));
               for (const [request, body] of bodies) {
                 const mark = `cafe 1 0 ${body.length}`;
