@@ -5,6 +5,7 @@ import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
 import {
   FdPathReader,
+  isChange,
   type FdTableChange,
   type FdTableReading,
 } from './fd_path_reader.js';
@@ -104,8 +105,12 @@ export class DescriptorScan {
     change,
   }: FdTableReading): FdTableChange | undefined {
     const now = this.state.processes.get(pid)?.tables.get(table);
-    if (now === undefined || change === undefined) return undefined;
-    return now.version === change.since ? change : undefined;
+    if (now?.reading === undefined || change === undefined) return undefined;
+    const {version, gone} = now.reading;
+    if (version !== change.since) return undefined;
+    if (gone.length === 0) return change;
+    const removed = new Set(change.removed.map(({fd}) => fd));
+    return gone.every((fd) => removed.has(fd)) ? change : undefined;
   }
 
   /** @returns whether it is another table now */
@@ -118,6 +123,7 @@ export class DescriptorScan {
       return state.setTable(tracked, MAIN_TABLE, new Map());
     }
     const change = this.changeSince(read);
+    if (change !== undefined && !isChange(change)) return false;
     let changed: boolean;
     let isWhole: boolean;
     if (change === undefined) {
@@ -134,7 +140,9 @@ export class DescriptorScan {
     }
     const now = tracked.tables.get(MAIN_TABLE);
     // What is no dma-buf yet may turn out to be one: compare all next time.
-    if (now !== undefined) now.version = isWhole ? read.version : undefined;
+    if (now !== undefined) {
+      now.reading = isWhole ? {version: read.version, gone: []} : undefined;
+    }
     return changed;
   }
 

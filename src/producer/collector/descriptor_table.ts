@@ -8,6 +8,16 @@ export interface FdRef {
   readonly inode: InodeKey;
 }
 
+/** The reading that a table was made of, all of which is in it. */
+export interface TableOrigin {
+  readonly version: number;
+  /**
+   * Descriptors that were taken out since, as the kernel's list has their
+   * buffers no more: the next reading should have them no more either.
+   */
+  readonly gone: readonly number[];
+}
+
 /** So many descriptors are looked at in any case, taken or not. */
 const MOST_PLAIN = 1024;
 
@@ -18,11 +28,8 @@ export class DescriptorTable {
   private count = 0;
   /** No descriptor was ever higher. */
   private highest = -1;
-  /**
-   * Of the reading that it was made of, all of which is in it; undefined: it
-   * is not just what a reading told.
-   */
-  version: number | undefined;
+  /** That all of it is from; undefined: it is not just what one told. */
+  reading: TableOrigin | undefined;
 
   get size(): number {
     return this.count;
@@ -47,19 +54,33 @@ export class DescriptorTable {
     return holding;
   }
 
-  *[Symbol.iterator](): Generator<[number, TrackedHolding], undefined> {
+  /** Calls for each descriptor, in ascending order. */
+  forEach(call: (holding: TrackedHolding, fd: number) => void): void {
+    this.some((holding, fd) => {
+      call(holding, fd);
+      return false;
+    });
+  }
+
+  /**
+   * The same until `test` says that it has seen enough.
+   *
+   * @returns whether it has
+   */
+  some(test: (holding: TrackedHolding, fd: number) => boolean): boolean {
     const {holdings} = this;
     // Whatever numbers a device makes up, this costs what there is.
     if (this.highest > MOST_PLAIN + 8 * this.count) {
       for (const fd in holdings) {
         const holding = holdings[fd];
-        if (holding !== undefined) yield [Number(fd), holding];
+        if (holding !== undefined && test(holding, Number(fd))) return true;
       }
-      return;
+      return false;
     }
     for (let fd = 0; fd <= this.highest; fd++) {
       const holding = holdings[fd];
-      if (holding !== undefined) yield [fd, holding];
+      if (holding !== undefined && test(holding, fd)) return true;
     }
+    return false;
   }
 }

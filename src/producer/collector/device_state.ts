@@ -11,13 +11,13 @@ import {KnownBuffers, type KnownBuffersOptions} from './known_buffers.js';
 import {
   addHolding,
   holdersOf,
-  newHolding,
   noteHolding,
   refsOf,
   removeHolding,
+  toldHolding,
   type BufferFacts,
   type TrackedBuffer,
-  type TrackedHolding,
+  TrackedHolding,
 } from './tracked_buffer.js';
 import {
   addSize,
@@ -100,9 +100,9 @@ export class DeviceState {
     for (const [fd, inode] of fds) {
       if (before?.get(fd)?.key !== inode) come.push({fd, inode});
     }
-    for (const [fd, {key: inode}] of before ?? []) {
+    before?.forEach(({key: inode}, fd) => {
       if (fds.get(fd) !== inode) gone.push({fd, inode});
-    }
+    });
     return this.changeTable(tracked, name, gone, come);
   }
 
@@ -123,7 +123,7 @@ export class DeviceState {
       table = new DescriptorTable();
       tracked.tables.set(name, table);
     }
-    table.version = undefined;
+    table.reading = undefined;
     // What is new comes first: a buffer that got another fd stays held.
     const holdings: TrackedHolding[] = [];
     for (const {inode} of added) {
@@ -184,7 +184,7 @@ export class DeviceState {
     while (holding !== undefined && holding.process !== process) {
       holding = holding.next;
     }
-    return holding ?? newHolding(process, key, tracked);
+    return holding ?? new TrackedHolding(process, key, tracked);
   }
 
   private count(holding: TrackedHolding, fds: number, maps: number): void {
@@ -212,10 +212,12 @@ export class DeviceState {
   ): (FdRef & {readonly pid: number; readonly table: string}) | undefined {
     for (const {process} of holdersOf(tracked)) {
       for (const [table, fds] of process.tables) {
-        for (const [fd, held] of fds) {
-          if (held.tracked !== tracked) continue;
-          return {pid: process.pid, table, fd, inode: held.key};
-        }
+        let place: FdRef | undefined;
+        fds.some(({tracked: held, key}, fd) => {
+          if (held === tracked) place = {fd, inode: key};
+          return held === tracked;
+        });
+        if (place !== undefined) return {pid: process.pid, table, ...place};
       }
     }
     return undefined;
@@ -253,10 +255,15 @@ export class DeviceState {
     for (const process of holders) {
       for (const [name, fds] of [...process.tables]) {
         const closed: FdRef[] = [];
-        for (const [fd, {tracked, key}] of fds) {
-          if (gone.has(tracked)) closed.push({fd, inode: key});
-        }
+        fds.forEach(({tracked, key: inode}, fd) => {
+          if (gone.has(tracked)) closed.push({fd, inode});
+        });
+        const {reading} = fds;
         this.changeTable(process, name, closed, []);
+        fds.reading = reading && {
+          version: reading.version,
+          gone: reading.gone.concat(closed.map(({fd}) => fd)),
+        };
       }
       const maps = [...process.maps].filter(([inode]) => {
         const tracked = this.buffers.find(inodeKey(inode));
@@ -296,33 +303,17 @@ function viewOf(tracked: TrackedProcess): ProcessHoldings {
 /** Holdings by inode; what is as it was shown last is the same object. */
 function holdingsOf(process: TrackedProcess): ReadonlyMap<bigint, Holding> {
   const {changed} = process;
-  process.changed = [];
   process.holdings = process.holdings.with((set) => {
     for (const holding of changed) {
       holding.isChanged = false;
       const {tracked, shown} = holding;
-      const now = shownNow(holding);
+      const now = toldHolding(holding);
       if (now !== shown) {
         holding.shown = now;
         set(tracked.inode, now);
       }
     }
   });
+  changed.length = 0;
   return process.holdings;
-}
-
-/** What there is to show; the same object, where it was shown so. */
-function shownNow(holding: TrackedHolding): Holding | undefined {
-  const {tracked, isHeld, fds, maps, mappedBytes, shown} = holding;
-  const {buffer} = tracked;
-  if (buffer === undefined || !isHeld) return undefined;
-  if (
-    shown?.buffer === buffer &&
-    shown.fdRefs === fds &&
-    shown.mapRefs === maps &&
-    shown.mappedBytes === mappedBytes
-  ) {
-    return shown;
-  }
-  return {buffer, fdRefs: fds, mapRefs: maps, mappedBytes};
 }

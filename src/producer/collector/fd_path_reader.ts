@@ -38,6 +38,11 @@ export interface FdTableChange {
   readonly added: readonly FdRef[];
 }
 
+/** Whether anything is different. */
+export function isChange({removed, added}: FdTableChange): boolean {
+  return removed.length + added.length > 0;
+}
+
 const DIGIT_0 = 0x30;
 /** fs.nr_open by default; descriptors from there on are read more slowly. */
 const PLAIN_FDS = 1 << 20;
@@ -148,8 +153,8 @@ class TableReader implements FdTableReading {
   private readonly high = new Map<number, InodeKey>();
   /** Number of the last answer that had the table. */
   private reading = 0;
-  private removed: FdRef[] = [];
-  private added: FdRef[] = [];
+  private readonly removed: FdRef[] = [];
+  private readonly added: FdRef[] = [];
   private lastFd = -1;
   /** All are plain ones, each higher than the one before. */
   private ascends = true;
@@ -168,8 +173,7 @@ class TableReader implements FdTableReading {
   begin(reading: number): boolean {
     if (this.reading === reading) return false;
     this.reading = reading;
-    this.removed = [];
-    this.added = [];
+    this.removed.length = this.added.length = 0;
     this.lastFd = -1;
     this.ascends = this.high.size === 0;
     this.high.clear();
@@ -249,11 +253,14 @@ class TableReader implements FdTableReading {
     this.removeUpTo(inodes.length);
     inodes.length = Math.min(inodes.length, end);
     const isKnown = version !== 0 && this.ascends;
-    this.change = isKnown ? {since: version, removed, added} : undefined;
+    // Mostly it is as it was, and was so before, too: the same object tells so.
+    if (!isKnown) this.change = undefined;
+    else if (this.change?.since !== version) {
+      this.change = {since: version, removed, added};
+    }
     if (!isKnown || removed.length + added.length > 0) {
       this.version = this.versions.next();
     }
-    this.removed = this.added = [];
   }
 
   refs(): FdRef[] {

@@ -102,7 +102,7 @@ async function readSysfs(
       ]);
     const answer = await session.request('slurp', ...paths);
     bytes += answer.bytes;
-    for (const [path, text] of parseSlurp(answer.body)) files.set(path, text);
+    parseSlurp(answer.body, files);
   }
   const buffers = inodes.map((inode) => {
     const size = files.get(`${SYSFS_PATH}/${inode}/size`);

@@ -11,12 +11,12 @@ import {contradicts, listedName, toldName} from './buffer_names.js';
 import {InodeGenerations} from './inode_generations.js';
 import {PlacedList} from './placed_list.js';
 import {
-  newTracked,
   noteHolding,
   refsOf,
+  toldBuffer,
   unexplainedRefs,
   type BufferFacts,
-  type TrackedBuffer,
+  TrackedBuffer,
 } from './tracked_buffer.js';
 import {addSize} from './tracked_process.js';
 
@@ -49,7 +49,7 @@ export class KnownBuffers {
   );
   private lastAge = 0;
   /** Other references, or new, since buffers were last retired. */
-  private touched: TrackedBuffer[] = [];
+  private readonly touched: TrackedBuffer[] = [];
   /** Buffers without a reference by a process. */
   private readonly unheld = new PlacedList<'unheldPlace', TrackedBuffer>(
     'unheldPlace',
@@ -62,17 +62,28 @@ export class KnownBuffers {
   private readonly open = new PlacedList<'openPlace', TrackedBuffer>(
     'openPlace',
   );
+  /** Buffers with references that no process explains. */
+  private readonly unexplained = new PlacedList<
+    'unexplainedPlace',
+    TrackedBuffer
+  >('unexplainedPlace');
+  /** All that the next settling of counts may have to look at. */
+  private readonly loose = new PlacedList<'loosePlace', TrackedBuffer>(
+    'loosePlace',
+  );
   /** What is different in the next snapshot. */
-  private changed: TrackedBuffer[] = [];
+  private readonly changed: TrackedBuffer[] = [];
   private shown = InodeMap.empty<DmaBuf>();
   /** Number of lists so far. */
   private lists = 0;
-  /** The buffers of the last list in its order. */
-  private listed: readonly TrackedBuffer[] = [];
-  /** Those that were learnt of in another way since. */
-  private newcomers: TrackedBuffer[] = [];
-  /** Those that the last list might have had, and did not. */
-  private missing: readonly TrackedBuffer[] = [];
+  /** The buffers of the last list in its order, less those that are gone. */
+  private listed: (TrackedBuffer | undefined)[] = [];
+  /** Room for the next one. */
+  private spare: (TrackedBuffer | undefined)[] = [];
+  /** Those that it had not, or that were learnt of in another way since. */
+  private readonly others = new PlacedList<'otherPlace', TrackedBuffer>(
+    'otherPlace',
+  );
 
   constructor(private readonly options: KnownBuffersOptions) {}
 
@@ -97,10 +108,10 @@ export class KnownBuffers {
   }
 
   /** The same; nothing, where nothing was. */
-  at(key: InodeKey): TrackedBuffer {
+  at(key: InodeKey, inode?: bigint): TrackedBuffer {
     let tracked = this.byInode.get(key);
     if (tracked === undefined) {
-      tracked = newTracked(BigInt(key));
+      tracked = new TrackedBuffer(inode ?? BigInt(key));
       this.byInode.set(key, tracked);
     }
     return tracked;
@@ -127,10 +138,11 @@ export class KnownBuffers {
   /** Whether the references of a buffer are as they were settled. */
   private noteCount(tracked: TrackedBuffer): void {
     const rest = unexplainedRefs(tracked);
-    this.open.put(
-      tracked,
-      rest !== undefined && rest !== (tracked.kernelRefs ?? 0),
-    );
+    const {buffer, kernelRefs, refsAtCount} = tracked;
+    this.open.put(tracked, rest !== undefined && rest !== (kernelRefs ?? 0));
+    this.unexplained.put(tracked, rest !== undefined && rest > 0);
+    const isSettled = rest === kernelRefs && refsAtCount === refsOf(tracked);
+    this.loose.put(tracked, buffer !== undefined && !isSettled);
   }
 
   /** Nothing is known under a number without a buffer and a reference. */
@@ -153,7 +165,8 @@ export class KnownBuffers {
     this.lists++;
     let collisions = 0;
     const before = this.listed;
-    const listed: TrackedBuffer[] = [];
+    const listed = this.spare;
+    let count = 0;
     /** Place in the list before of who comes next if all is as it was. */
     let next = 0;
     for (const facts of list) {
@@ -171,15 +184,20 @@ export class KnownBuffers {
         known = this.at(inodeKey(facts.inode));
       }
       if (before[known.listPlace] === known) next = known.listPlace + 1;
-      known.listPlace = listed.length;
-      listed.push(known);
+      known.listPlace = count;
+      listed[count++] = known;
     }
-    const {lists, newcomers} = this;
-    this.missing = [...before, ...newcomers].filter(
-      ({buffer, list}) => buffer !== undefined && list !== lists,
-    );
-    // Of a list that was cut, the missing ones may come again.
-    this.newcomers = [...this.missing];
+    listed.length = count;
+    const {lists, others} = this;
+    for (const tracked of others.list()) {
+      if (tracked.list === lists) others.put(tracked, false);
+    }
+    for (const tracked of before) {
+      if (tracked === undefined || tracked.list === lists) continue;
+      if (tracked.buffer !== undefined) others.put(tracked, true);
+    }
+    // It keeps nobody.
+    this.spare = before.fill(undefined);
     this.listed = listed;
     return collisions;
   }
@@ -187,15 +205,14 @@ export class KnownBuffers {
   /** The list tells of a buffer what it told before, and so it is known. */
   private isAsListed(known: TrackedBuffer, facts: BufferFacts): boolean {
     if (known.listFacts !== facts) return false;
-    if (known.buffer?.fileCount !== facts.fileCount) return false;
     known.list = this.lists;
     known.refsAtCount = refsOf(known);
     return true;
   }
 
-  /** Buffers that were known before the last list, and are not in it. */
+  /** Right after a list: buffers that are not in it. */
   unlisted(): readonly TrackedBuffer[] {
-    return this.missing;
+    return this.others.list();
   }
 
   /** The kernel has let these go, and all that was lost before. */
@@ -213,8 +230,8 @@ export class KnownBuffers {
    * otherwise it may yet turn out to be theirs.
    */
   settleCounts(allWereRead: boolean): void {
-    for (const tracked of this.listed) {
-      if (tracked.buffer === undefined) continue;
+    for (const tracked of this.loose.list()) {
+      if (tracked.list !== this.lists) continue;
       tracked.refsAtCount = refsOf(tracked);
       const rest = unexplainedRefs(tracked);
       if (allWereRead || rest === undefined || rest === 0) {
@@ -239,7 +256,7 @@ export class KnownBuffers {
 
   /** Whether there is a buffer with references that no process explains. */
   hasUnexplained(): boolean {
-    return this.listed.some((tracked) => (unexplainedRefs(tracked) ?? 0) > 0);
+    return this.unexplained.size > 0;
   }
 
   // -- what is told of a buffer ----------------------------------------------
@@ -251,7 +268,7 @@ export class KnownBuffers {
     if (known?.buffer === undefined || isOther(known.buffer, facts)) {
       // The list's word counts: another live buffer may share the inode.
       if (known?.listed !== true || listed) {
-        this.begin(known ?? this.at(key), facts, listed);
+        this.begin(known ?? this.at(key, facts.inode), facts, listed);
       }
       return;
     }
@@ -277,7 +294,7 @@ export class KnownBuffers {
     }
     if (facts.fileCount !== undefined) known.refsAtCount = refsOf(known);
     if (tellsMore(buffer, facts, name)) {
-      this.show(known, {
+      const told = toldBuffer({
         inode: buffer.inode,
         generation: buffer.generation,
         sizeBytes: facts.sizeBytes ?? buffer.sizeBytes,
@@ -285,6 +302,7 @@ export class KnownBuffers {
         name,
         fileCount: facts.fileCount ?? buffer.fileCount,
       });
+      this.show(known, told);
     }
     this.noteName(known);
   }
@@ -339,9 +357,9 @@ export class KnownBuffers {
     tracked.listName = listed ? facts.name : undefined;
     tracked.listed = listed;
     tracked.refsAtCount = refsOf(tracked);
-    if (!listed && this.options.hasList) this.newcomers.push(tracked);
+    this.others.put(tracked, !listed && this.options.hasList);
     this.bufferCount++;
-    this.show(tracked, {
+    const told = toldBuffer({
       inode,
       generation,
       sizeBytes: facts.sizeBytes,
@@ -349,6 +367,7 @@ export class KnownBuffers {
       name: facts.name,
       fileCount: facts.fileCount,
     });
+    this.show(tracked, told);
     this.touch(tracked);
     tracked.nameAge = ++this.lastAge;
     this.noteName(tracked);
@@ -374,7 +393,6 @@ export class KnownBuffers {
   retire(listIsFresh: boolean, thereIsAList: boolean): void {
     // The others are as they were when they were looked at last.
     const {touched} = this;
-    this.touched = [];
     for (const tracked of touched) {
       this.retireOne(tracked, listIsFresh, thereIsAList);
     }
@@ -383,6 +401,7 @@ export class KnownBuffers {
       this.retireOne(tracked, listIsFresh, thereIsAList);
     }
     for (const tracked of touched) tracked.isTouched = false;
+    touched.length = 0;
   }
 
   private retireOne(
@@ -401,7 +420,8 @@ export class KnownBuffers {
     }
     if (listIsFresh || buffer.fileCount === undefined) return;
     if (refs === refsAtCount) return;
-    this.show(tracked, {...buffer, fileCount: undefined});
+    tracked.listFacts = undefined;
+    this.show(tracked, toldBuffer({...buffer, fileCount: undefined}));
   }
 
   private forget(tracked: TrackedBuffer, farewell: Farewell): void {
@@ -414,10 +434,14 @@ export class KnownBuffers {
     tracked.kernelRefs = undefined;
     tracked.nameAsked = false;
     this.bufferCount--;
+    if (this.listed[tracked.listPlace] === tracked) {
+      this.listed[tracked.listPlace] = undefined;
+    }
     this.noteChange(tracked);
     this.unheld.put(tracked, false);
     this.nameless.put(tracked, false);
     this.doubtful.put(tracked, false);
+    this.others.put(tracked, false);
     this.noteCount(tracked);
     let holding = tracked.first;
     for (; holding !== undefined; holding = holding.next) {
@@ -483,7 +507,6 @@ export class KnownBuffers {
   /** All buffers, by inode; what is as it was shown last is the same object. */
   snapshot(): ReadonlyMap<bigint, DmaBuf> {
     const {changed} = this;
-    this.changed = [];
     this.shown = this.shown.with((set) => {
       for (const tracked of changed) {
         tracked.isChanged = false;
@@ -493,6 +516,7 @@ export class KnownBuffers {
         set(tracked.inode, buffer);
       }
     });
+    changed.length = 0;
     return this.shown;
   }
 }

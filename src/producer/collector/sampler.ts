@@ -261,7 +261,7 @@ export class Sampler {
         : [tracked];
     });
     if (suspects.length === 0) return;
-    for (const tracked of suspects) tracked.closed = [];
+    for (const tracked of suspects) tracked.closed.length = 0;
     await this.descriptors.read(work, suspects, nowNs, false);
     const unexplained = this.unexplainedHolders();
     const remapped = suspects.filter(

@@ -203,9 +203,15 @@ function isNameLetter(code: number): boolean {
 
 const PATH = /^\/\S+$/;
 
-/** Files of a `slurp` answer: path → text. */
-export function parseSlurp(body: RawText): Map<string, RawText> {
-  const files = new Map<string, RawText>();
+/**
+ * Files of a `slurp` answer: path → text.
+ *
+ * @param files the map that they are added to, and that is returned
+ */
+export function parseSlurp(
+  body: RawText,
+  files = new Map<string, RawText>(),
+): Map<string, RawText> {
   let at = 0;
   for (;;) {
     const lineEnd = body.indexOf('\n', at);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type {InodeKey} from '../../core/model/index.js';
 import type {BufferQuestions, NewRefs} from './buffer_questions.js';
 import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
@@ -101,6 +102,7 @@ export class ThreadTables {
   private *privateTables(targets: Iterable<TrackedProcess>): Generator<string> {
     for (const {pid, tables} of targets) {
       for (const table of tables.keys()) {
+        if (table === MAIN_TABLE) continue;
         const tid = /^task\/(\d+)\/fd$/.exec(table)?.[1];
         if (tid !== undefined) yield `${pid}/${tid}`;
       }
@@ -166,8 +168,9 @@ export class ThreadTables {
 }
 
 function mainTable({tables}: TrackedProcess): FdTable {
-  const fds = tables.get(MAIN_TABLE) ?? [];
-  return new Map([...fds].map(([fd, {key}]) => [fd, key]));
+  const fds = new Map<number, InodeKey>();
+  tables.get(MAIN_TABLE)?.forEach(({key}, fd) => fds.set(fd, key));
+  return fds;
 }
 
 /** A table's dma-bufs as a text, the same for equal tables. */

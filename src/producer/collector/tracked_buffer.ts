@@ -17,113 +17,125 @@ export interface BufferFacts {
   readonly fileCount?: bigint | undefined;
 }
 
+// Classes, all of what follows: where most of what a literal makes lives long,
+// V8 makes all that it makes later among the old objects, where each keeps what
+// it refers to long after both are gone.
+
 /**
  * What is known under one inode number: the buffer, and who refers to it. It
  * is looked up once; whoever refers to the buffer has the object.
  */
-export interface TrackedBuffer {
-  readonly inode: bigint;
+export class TrackedBuffer {
   /** Undefined while nothing told that what is referred to is a buffer. */
-  buffer: DmaBuf | undefined;
+  buffer: DmaBuf | undefined = undefined;
   /** fds and mappings in all processes. */
-  fds: number;
-  maps: number;
+  fds = 0;
+  maps = 0;
   /** The first of the processes' holdings, linked in no order. */
-  first: TrackedHolding | undefined;
-  /** Number of the last list that had it, and what that told. */
-  list: number;
-  listFacts: BufferFacts | undefined;
+  first: TrackedHolding | undefined = undefined;
+  /** Number of the last list that had it. */
+  list = -1;
+  /** What that told; undefined: not all of it is as it was told. */
+  listFacts: BufferFacts | undefined = undefined;
   /** Where it stood in that list. */
-  listPlace: number;
+  listPlace = -1;
   /** As the list printed it last; undefined: no list told. */
-  listName: BufferName | undefined;
+  listName: BufferName | undefined = undefined;
   /** In the kernel's list when it was last read. */
-  listed: boolean;
+  listed = false;
   /** References by processes when fileCount was read. */
-  refsAtCount: number;
+  refsAtCount = 0;
   /** fileCount − refsAtCount: held by nobody that can be seen. */
-  kernelRefs: number | undefined;
+  kernelRefs: number | undefined = undefined;
   /** fdinfo was asked for the name that the list leaves in doubt. */
-  nameAsked: boolean;
+  nameAsked = false;
   /** Higher, the later it was asked for its name, or found. */
-  nameAge: number;
+  nameAge = 0;
   /** As it was shown last. */
-  shown: DmaBuf | undefined;
+  shown: DmaBuf | undefined = undefined;
   /** In the lists of those names, see KnownBuffers. */
-  isChanged: boolean;
-  isTouched: boolean;
+  isChanged = false;
+  isTouched = false;
   /** The places in the lists of those names, see KnownBuffers. */
-  unheldPlace: number;
-  namelessPlace: number;
-  doubtfulPlace: number;
-  openPlace: number;
+  unheldPlace = -1;
+  namelessPlace = -1;
+  doubtfulPlace = -1;
+  openPlace = -1;
+  unexplainedPlace = -1;
+  loosePlace = -1;
+  otherPlace = -1;
+
+  constructor(readonly inode: bigint) {}
 }
 
 /** How one process holds one buffer. */
-export interface TrackedHolding {
-  readonly process: TrackedProcess;
-  readonly key: InodeKey;
-  readonly tracked: TrackedBuffer;
-  fds: number;
-  maps: number;
+export class TrackedHolding {
+  fds = 0;
+  maps = 0;
   /** Sum of the mappings' lengths. */
-  mappedBytes: bigint;
+  mappedBytes = 0n;
   /** It has references, and its place among the buffer's holdings. */
-  isHeld: boolean;
-  next: TrackedHolding | undefined;
-  previous: TrackedHolding | undefined;
+  isHeld = false;
+  next: TrackedHolding | undefined = undefined;
+  previous: TrackedHolding | undefined = undefined;
   /** As it was shown last. */
-  shown: Holding | undefined;
+  shown: Holding | undefined = undefined;
   /** It may not be as it was shown. */
-  isChanged: boolean;
+  isChanged = false;
+
+  constructor(
+    readonly process: TrackedProcess,
+    readonly key: InodeKey,
+    readonly tracked: TrackedBuffer,
+  ) {}
 }
 
-/** A number under which nothing is known yet. */
-export function newTracked(inode: bigint): TrackedBuffer {
-  return {
-    inode,
-    buffer: undefined,
-    fds: 0,
-    maps: 0,
-    first: undefined,
-    list: -1,
-    listFacts: undefined,
-    listPlace: -1,
-    listName: undefined,
-    listed: false,
-    refsAtCount: 0,
-    kernelRefs: undefined,
-    nameAsked: false,
-    nameAge: 0,
-    shown: undefined,
-    isChanged: false,
-    isTouched: false,
-    unheldPlace: -1,
-    namelessPlace: -1,
-    doubtfulPlace: -1,
-    openPlace: -1,
-  };
+class ToldDmaBuf implements DmaBuf {
+  readonly inode: bigint;
+  readonly generation: number;
+  readonly sizeBytes: bigint | undefined;
+  readonly exporter: RawText | undefined;
+  readonly name: BufferName | undefined;
+  readonly fileCount: bigint | undefined;
+
+  constructor(buffer: DmaBuf) {
+    this.inode = buffer.inode;
+    this.generation = buffer.generation;
+    this.sizeBytes = buffer.sizeBytes;
+    this.exporter = buffer.exporter;
+    this.name = buffer.name;
+    this.fileCount = buffer.fileCount;
+  }
 }
 
-/** A holding without a reference yet. */
-export function newHolding(
-  process: TrackedProcess,
-  key: InodeKey,
-  tracked: TrackedBuffer,
-): TrackedHolding {
-  return {
-    process,
-    key,
-    tracked,
-    fds: 0,
-    maps: 0,
-    mappedBytes: 0n,
-    isHeld: false,
-    next: undefined,
-    previous: undefined,
-    shown: undefined,
-    isChanged: false,
-  };
+class ToldHolding implements Holding {
+  constructor(
+    readonly buffer: DmaBuf,
+    readonly fdRefs: number,
+    readonly mapRefs: number,
+    readonly mappedBytes: bigint,
+  ) {}
+}
+
+/** A buffer to be shown: a copy of what is given. */
+export function toldBuffer(buffer: DmaBuf): DmaBuf {
+  return new ToldDmaBuf(buffer);
+}
+
+/** What there is to show of a holding; the same object, if it was shown so. */
+export function toldHolding(holding: TrackedHolding): Holding | undefined {
+  const {tracked, isHeld, fds, maps, mappedBytes, shown} = holding;
+  const {buffer} = tracked;
+  if (buffer === undefined || !isHeld) return undefined;
+  if (
+    shown?.buffer === buffer &&
+    shown.fdRefs === fds &&
+    shown.mapRefs === maps &&
+    shown.mappedBytes === mappedBytes
+  ) {
+    return shown;
+  }
+  return new ToldHolding(buffer, fds, maps, mappedBytes);
 }
 
 /** References by processes. */

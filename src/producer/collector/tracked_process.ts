@@ -39,7 +39,7 @@ export interface TrackedProcess {
   /** When its descriptors were last seen to change, BOOTTIME ns. */
   changedNs: bigint | undefined;
   /** Of which the last descriptor was closed since this was cleared. */
-  closed: TrackedHolding[];
+  readonly closed: TrackedHolding[];
   /** Sizes of the distinct buffers held, as far as known, bytes. */
   heldBytes: bigint;
   /** Buffers held of which no source told the size yet. */
@@ -47,7 +47,7 @@ export interface TrackedProcess {
   /** As they were shown last. */
   holdings: InodeMap<Holding>;
   /** Those that may not be as they were shown. */
-  changed: TrackedHolding[];
+  readonly changed: TrackedHolding[];
   /** As it was shown last. */
   view: ProcessHoldings | undefined;
   /** Something about it is not as it was shown. */

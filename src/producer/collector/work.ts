@@ -63,7 +63,7 @@ export class Work {
     let whole = true;
     for (const {body, damage} of await this.inParts('slurp', paths)) {
       if (damage !== undefined) whole = false;
-      for (const [path, text] of parseSlurp(body)) files.set(path, text);
+      parseSlurp(body, files);
     }
     return {files, whole};
   }

@@ -3,15 +3,14 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {DescriptorTable} from '../../../src/producer/collector/descriptor_table.js';
 import {
-  newHolding,
-  newTracked,
-  type TrackedHolding,
+  TrackedBuffer,
+  TrackedHolding,
 } from '../../../src/producer/collector/tracked_buffer.js';
 import {newProcess} from '../../../src/producer/collector/tracked_process.js';
 
 function holdingOf(inode: number): TrackedHolding {
   const process = newProcess(1, 1n, 0n);
-  return newHolding(process, inode, newTracked(BigInt(inode)));
+  return new TrackedHolding(process, inode, new TrackedBuffer(BigInt(inode)));
 }
 
 describe('DescriptorTable', () => {
@@ -38,7 +37,18 @@ describe('DescriptorTable', () => {
           expect(table.size).toBe(map.size);
           expect(table.get(fd)).toBe(map.get(fd));
         }
-        expect(new Map(table)).toEqual(map);
+        const all = new Map<number, TrackedHolding>();
+        table.forEach((holding, fd) => all.set(fd, holding));
+        expect(all).toEqual(map);
+        for (const [fd, holding] of map) {
+          const seen: number[] = [];
+          const stops = (each: TrackedHolding, at: number): boolean => {
+            seen.push(at);
+            return each === holding;
+          };
+          expect(table.some(stops)).toBe(true);
+          expect(seen.at(-1)).toBe(fd);
+        }
       }),
     );
   });
