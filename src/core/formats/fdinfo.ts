@@ -14,7 +14,13 @@
 import {UNSET_NAME, type BufferName} from '../model/dma_buf.js';
 import type {RawText} from '../model/text.js';
 import {FormatError, quoteRaw} from './format_error.js';
-import {asInexactInteger, wholeDecimal} from './scan.js';
+import {
+  EXACT_DIGITS,
+  asInexactInteger,
+  decimalNumber,
+  digitsEnd,
+  wholeDecimal,
+} from './scan.js';
 import {TextPool} from './text_pool.js';
 
 export interface Fdinfo {
@@ -24,9 +30,9 @@ export interface Fdinfo {
   readonly flags: number;
   readonly mntId: number;
   /** Undefined before 5.14: stat the fd. */
-  readonly inode?: bigint;
+  readonly inode: bigint | undefined;
   /** Undefined for what is no dma-buf. */
-  readonly dmaBuf?: FdinfoDmaBuf;
+  readonly dmaBuf: FdinfoDmaBuf | undefined;
 }
 
 export interface FdinfoDmaBuf {
@@ -40,7 +46,7 @@ export interface FdinfoDmaBuf {
 }
 
 const FILE = '/proc/PID/fdinfo/N';
-const OCTAL = /^0[0-7]{0,16}$/;
+const DIGIT_0 = 0x30;
 
 /**
  * The first occurrence of a key counts, and only a text that goes on with
@@ -67,13 +73,7 @@ export function parseFdinfo(text: RawText, pool = new TextPool()): Fdinfo {
     : undefined;
   while (lines.at('lock:\t')) lines.skip();
   const dmaBuf = lines.at('size:\t') ? parseDmaBuf(lines, pool) : undefined;
-  return {
-    pos,
-    flags,
-    mntId,
-    ...(inode === undefined ? {} : {inode}),
-    ...(dmaBuf === undefined ? {} : {dmaBuf}),
-  };
+  return {pos, flags, mntId, inode, dmaBuf};
 }
 
 /** Undefined when the lines turn out to be those of another file. */
@@ -187,18 +187,12 @@ export interface FdinfoFields {
 /** As the kernel prints it; without `inode` as kernels before 5.14 do. */
 export function renderFdinfo(info: FdinfoFields): RawText {
   const {pos, flags, mntId, inode, dmaBuf} = info;
-  const parts: (RawText | number | bigint)[] = ['pos:\t', pos];
-  parts.push('\nflags:\t0', flags.toString(8), '\nmnt_id:\t', mntId);
-  if (inode !== undefined) parts.push('\nino:\t', inode);
-  if (dmaBuf !== undefined) {
-    const {sizeBytes, count, exporter, name} = dmaBuf;
-    parts.push('\nsize:\t', sizeBytes, '\ncount:\t', count);
-    parts.push('\nexp_name:\t', exporter);
-    if (name.raw !== undefined) parts.push('\nname:\t', name.raw);
-  }
-  parts.push('\n');
-  // By join, which makes one flat text.
-  return parts.join('');
+  let text = `pos:\t${pos}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mntId}\n`;
+  if (inode !== undefined) text += `ino:\t${inode}\n`;
+  if (dmaBuf === undefined) return text;
+  const {sizeBytes, count, exporter, name} = dmaBuf;
+  text += `size:\t${sizeBytes}\ncount:\t${count}\nexp_name:\t${exporter}\n`;
+  return name.raw === undefined ? text : `${text}name:\t${name.raw}\n`;
 }
 
 function inexactInteger(
@@ -206,10 +200,20 @@ function inexactInteger(
   start: number,
   end: number,
 ): number | undefined {
-  return asInexactInteger(text.slice(start, end));
+  const isPlain = end > start && digitsEnd(text, start) === end;
+  return isPlain && end - start <= EXACT_DIGITS
+    ? decimalNumber(text, start, end)
+    : asInexactInteger(text.slice(start, end));
 }
 
+/** A zero and up to 16 octal digits. */
 function octal(text: RawText, start: number, end: number): number | undefined {
-  const digits = text.slice(start, end);
-  return OCTAL.test(digits) ? Number.parseInt(digits, 8) : undefined;
+  if (text[start] !== '0' || end - start > 17) return undefined;
+  let value = 0;
+  for (let i = start + 1; i < end; i++) {
+    const digit = text.charCodeAt(i) - DIGIT_0;
+    if (!(digit >= 0 && digit < 8)) return undefined;
+    value = value * 8 + digit;
+  }
+  return value;
 }

@@ -132,17 +132,26 @@ export class KnownBuffers {
       tracked.isTouched = true;
       this.touched.push(tracked);
     }
-    this.unheld.put(tracked, refsOf(tracked) === 0);
+    const isUnheld = refsOf(tracked) === 0;
+    if (tracked.unheldPlace >= 0 !== isUnheld) {
+      this.unheld.put(tracked, isUnheld);
+    }
   }
 
   /** Whether the references of a buffer are as they were settled. */
   private noteCount(tracked: TrackedBuffer): void {
     const rest = unexplainedRefs(tracked);
     const {buffer, kernelRefs, refsAtCount} = tracked;
-    this.open.put(tracked, rest !== undefined && rest !== (kernelRefs ?? 0));
-    this.unexplained.put(tracked, rest !== undefined && rest > 0);
+    const isOpen = rest !== undefined && rest !== (kernelRefs ?? 0);
+    const isUnexplained = rest !== undefined && rest > 0;
     const isSettled = rest === kernelRefs && refsAtCount === refsOf(tracked);
-    this.loose.put(tracked, buffer !== undefined && !isSettled);
+    const isLoose = buffer !== undefined && !isSettled;
+    // Mostly nothing is other than before: the places are looked at here.
+    if (tracked.openPlace >= 0 !== isOpen) this.open.put(tracked, isOpen);
+    if (tracked.unexplainedPlace >= 0 !== isUnexplained) {
+      this.unexplained.put(tracked, isUnexplained);
+    }
+    if (tracked.loosePlace >= 0 !== isLoose) this.loose.put(tracked, isLoose);
   }
 
   /** Nothing is known under a number without a buffer and a reference. */

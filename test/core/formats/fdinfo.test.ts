@@ -5,7 +5,7 @@ import {
   FormatError,
   parseFdinfo,
   renderFdinfo,
-  type Fdinfo,
+  type FdinfoFields,
 } from '../../../src/core/formats/index.js';
 import {
   damaged,
@@ -131,7 +131,7 @@ describe('fdinfo', () => {
     }
   });
 
-  const info: fc.Arbitrary<Fdinfo> = fc.record(
+  const info: fc.Arbitrary<FdinfoFields> = fc.record(
     {
       pos: fc.maxSafeInteger().map((pos) => (pos === 0 ? 0 : pos)),
       flags: uint32,
