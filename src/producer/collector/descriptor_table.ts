@@ -56,31 +56,30 @@ export class DescriptorTable {
 
   /** Calls for each descriptor, in ascending order. */
   forEach(call: (holding: TrackedHolding, fd: number) => void): void {
-    this.some((holding, fd) => {
+    this.find((holding, fd) => {
       call(holding, fd);
       return false;
     });
   }
 
-  /**
-   * The same until `test` says that it has seen enough.
-   *
-   * @returns whether it has
-   */
-  some(test: (holding: TrackedHolding, fd: number) => boolean): boolean {
+  /** The first descriptor that passes the test. */
+  find(
+    test: (holding: TrackedHolding, fd: number) => boolean,
+  ): number | undefined {
     const {holdings} = this;
     // Whatever numbers a device makes up, this costs what there is.
     if (this.highest > MOST_PLAIN + 8 * this.count) {
       for (const fd in holdings) {
         const holding = holdings[fd];
-        if (holding !== undefined && test(holding, Number(fd))) return true;
+        if (holding === undefined) continue;
+        if (test(holding, Number(fd))) return Number(fd);
       }
-      return false;
+      return undefined;
     }
     for (let fd = 0; fd <= this.highest; fd++) {
       const holding = holdings[fd];
-      if (holding !== undefined && test(holding, fd)) return true;
+      if (holding !== undefined && test(holding, fd)) return fd;
     }
-    return false;
+    return undefined;
   }
 }

@@ -212,12 +212,9 @@ export class DeviceState {
   ): (FdRef & {readonly pid: number; readonly table: string}) | undefined {
     for (const {process} of holdersOf(tracked)) {
       for (const [table, fds] of process.tables) {
-        let place: FdRef | undefined;
-        fds.some(({tracked: held, key}, fd) => {
-          if (held === tracked) place = {fd, inode: key};
-          return held === tracked;
-        });
-        if (place !== undefined) return {pid: process.pid, table, ...place};
+        const fd = fds.find(({tracked: held}) => held === tracked);
+        if (fd === undefined) continue;
+        return {pid: process.pid, table, fd, inode: inodeKey(tracked.inode)};
       }
     }
     return undefined;

@@ -41,14 +41,9 @@ describe('DescriptorTable', () => {
         table.forEach((holding, fd) => all.set(fd, holding));
         expect(all).toEqual(map);
         for (const [fd, holding] of map) {
-          const seen: number[] = [];
-          const stops = (each: TrackedHolding, at: number): boolean => {
-            seen.push(at);
-            return each === holding;
-          };
-          expect(table.some(stops)).toBe(true);
-          expect(seen.at(-1)).toBe(fd);
+          expect(table.find((each) => each === holding)).toBe(fd);
         }
+        expect(table.find(() => false)).toBe(undefined);
       }),
     );
   });
