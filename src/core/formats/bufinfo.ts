@@ -385,7 +385,7 @@ class BufinfoParser {
       // Nearly all buffers: no fence, no device, no newline in the name.
       const told = this.pool.name(text, head.nameStart, newline);
       const name = this.name(head, told.raw, told);
-      const made = new ReadObject(head, name, NONE_OF_IT, NONE_OF_IT);
+      const made = object(head, name, NONE_OF_IT, NONE_OF_IT);
       this.takeRecord(start, made);
       return newline + 1 + NO_DEVICES.length;
     }
@@ -436,9 +436,7 @@ class BufinfoParser {
     if (first === undefined || last === undefined) return;
     const whole = this.nameAndFences(first, end);
     if (heads.length === 1) {
-      this.objects.push(
-        new ReadObject(first, whole.name, whole.fences, devices),
-      );
+      this.objects.push(object(first, whole.name, whole.fences, devices));
       return;
     }
     const merged = {
@@ -450,10 +448,10 @@ class BufinfoParser {
       split: heads.map((head) => {
         if (head !== last) return this.torn(head);
         const {name, fences} = this.nameAndFences(head, end);
-        return new ReadObject(head, name, fences, devices);
+        return object(head, name, fences, devices);
       }),
     });
-    this.objects.push(new ReadObject(first, merged, [], devices));
+    this.objects.push(object(first, merged, [], devices));
   }
 
   /** A record that the text's end, or lost text, cuts off. */
@@ -482,12 +480,7 @@ class BufinfoParser {
   private torn(head: Head): BufinfoObject {
     const name = this.name(head, this.lineText(head.nameStart));
     const {raw} = name;
-    return new ReadObject(
-      head,
-      head.hasName ? {raw, doubtful: true} : name,
-      [],
-      [],
-    );
+    return object(head, head.hasName ? {raw, doubtful: true} : name, [], []);
   }
 
   /**
@@ -600,29 +593,24 @@ class BufinfoParser {
   }
 }
 
-/** A class: of literals that live long V8 makes all among the old objects. */
-class ReadObject implements BufinfoObject {
-  readonly sizeBytes: bigint;
-  readonly flags: number;
-  readonly mode: number;
-  readonly fileCount: bigint;
-  readonly exporter: RawText;
-  readonly inode: bigint;
-  readonly lockError = false;
-
-  constructor(
-    head: Head,
-    readonly name: BufferName,
-    readonly fences: readonly RawText[],
-    readonly attachments: readonly RawText[],
-  ) {
-    this.sizeBytes = head.sizeBytes;
-    this.flags = head.flags;
-    this.mode = head.mode;
-    this.fileCount = head.fileCount;
-    this.exporter = head.exporter;
-    this.inode = head.inode;
-  }
+function object(
+  head: Head,
+  name: BufferName,
+  fences: readonly RawText[],
+  attachments: readonly RawText[],
+): BufinfoObject {
+  return {
+    sizeBytes: head.sizeBytes,
+    flags: head.flags,
+    mode: head.mode,
+    fileCount: head.fileCount,
+    exporter: head.exporter,
+    inode: head.inode,
+    name,
+    attachments,
+    fences,
+    lockError: false,
+  };
 }
 
 function sumBytes(objects: readonly BufinfoObject[]): bigint {
@@ -1006,7 +994,8 @@ function isSkipped(
 function renderObject(object: BufinfoFields, dialect: BufinfoDialect): RawText {
   const {fences, attachments} = object;
   const unset = dialect.nameColumn ? NONE : '';
-  const line = [
+  const isPlain = fences.length + attachments.length === 0;
+  const parts = [
     pad8(object.sizeBytes),
     '\t',
     hex8(object.flags),
@@ -1020,20 +1009,19 @@ function renderObject(object: BufinfoFields, dialect: BufinfoDialect): RawText {
     pad8(object.inode),
     dialect.nameField ? '\t' : '',
     dialect.nameField ? (object.name.raw ?? unset) : '',
-    fences.length + attachments.length === 0 ? PLAIN_END : '\n',
+    isPlain ? PLAIN_END : '\n',
   ];
-  // Made by join, which makes one flat text: it may be kept.
-  if (fences.length + attachments.length === 0) return line.join('');
-  const lines = line.slice();
-  for (const fence of fences) lines.push('\t', fence, '\n');
+  // By join, which makes one flat text: it may be kept.
+  if (isPlain) return parts.join('');
+  for (const fence of fences) parts.push('\t', fence, '\n');
   if (attachments.length === 0) {
-    lines.push(NO_DEVICES);
+    parts.push(NO_DEVICES);
   } else {
-    lines.push(ATTACHED);
-    for (const device of attachments) lines.push('\t', device, '\n');
-    lines.push(`Total ${attachments.length} devices attached\n\n`);
+    parts.push(ATTACHED);
+    for (const device of attachments) parts.push('\t', device, '\n');
+    parts.push(`Total ${attachments.length} devices attached\n\n`);
   }
-  return lines.join('');
+  return parts.join('');
 }
 
 function pad8(value: bigint | number): string {

@@ -48,30 +48,6 @@ export interface Vma {
   rendered: RenderedVma | undefined;
 }
 
-/** A class for the reason that HoldingRecord is one. */
-class Area implements Vma {
-  readonly start: number;
-  readonly end: number;
-  readonly protection: Protection;
-  readonly shared: boolean;
-  readonly mayWrite: boolean;
-  readonly offset: number;
-  readonly file: OpenFile | undefined;
-  readonly label: RawText;
-  rendered: RenderedVma | undefined = undefined;
-
-  constructor(vma: Omit<Vma, 'rendered'>) {
-    this.start = vma.start;
-    this.end = vma.end;
-    this.protection = vma.protection;
-    this.shared = vma.shared;
-    this.mayWrite = vma.mayWrite;
-    this.offset = vma.offset;
-    this.file = vma.file;
-    this.label = vma.label;
-  }
-}
-
 /** The line of maps for a VMA, and the path of its file then. */
 export interface RenderedVma {
   readonly path: RawText | undefined;
@@ -169,7 +145,7 @@ export class AddressSpace {
         `${start.toString(16)} is mapped already`,
       );
     }
-    const vma = new Area({
+    this.insert(index, {
       start,
       end: start + length,
       protection: request.protection,
@@ -178,8 +154,8 @@ export class AddressSpace {
       offset: request.offset ?? 0,
       file: request.file,
       label: request.label ?? '',
+      rendered: undefined,
     });
-    this.insert(index, vma);
     if (start + length === this.searchTop) this.searchTop = start;
     return start;
   }
@@ -233,7 +209,7 @@ export class AddressSpace {
       const first = this.splitAt(Math.max(vma.start, start));
       const piece = this.vmas[first];
       if (piece !== undefined) {
-        this.vmas[first] = new Area({...piece, protection});
+        this.vmas[first] = {...piece, protection, rendered: undefined};
         this.changeCount++;
       }
     }
@@ -280,12 +256,13 @@ export class AddressSpace {
     const index = this.indexOfFirstEndingAbove(address);
     const vma = this.vmas[index];
     if (vma === undefined || vma.start >= address) return index;
-    const lower = new Area({...vma, end: address});
-    const upper = new Area({
+    const lower = {...vma, end: address, rendered: undefined};
+    const upper = {
       ...vma,
       start: address,
       offset: vma.offset + (address - vma.start),
-    });
+      rendered: undefined,
+    };
     // The file must not lose its last reference on the way.
     this.insert(index, lower);
     this.insert(index + 1, upper);

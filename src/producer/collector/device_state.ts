@@ -14,7 +14,6 @@ import {
   noteHolding,
   refsOf,
   removeHolding,
-  toldHolding,
   type BufferFacts,
   type TrackedBuffer,
   TrackedHolding,
@@ -304,7 +303,7 @@ function holdingsOf(process: TrackedProcess): ReadonlyMap<bigint, Holding> {
     for (const holding of changed) {
       holding.isChanged = false;
       const {tracked, shown} = holding;
-      const now = toldHolding(holding);
+      const now = shownNow(holding);
       if (now !== shown) {
         holding.shown = now;
         set(tracked.inode, now);
@@ -313,4 +312,20 @@ function holdingsOf(process: TrackedProcess): ReadonlyMap<bigint, Holding> {
   });
   changed.length = 0;
   return process.holdings;
+}
+
+/** What there is to show; the same object, where it was shown so. */
+function shownNow(holding: TrackedHolding): Holding | undefined {
+  const {tracked, isHeld, fds, maps, mappedBytes, shown} = holding;
+  const {buffer} = tracked;
+  if (buffer === undefined || !isHeld) return undefined;
+  if (
+    shown?.buffer === buffer &&
+    shown.fdRefs === fds &&
+    shown.mapRefs === maps &&
+    shown.mappedBytes === mappedBytes
+  ) {
+    return shown;
+  }
+  return {buffer, fdRefs: fds, mapRefs: maps, mappedBytes};
 }

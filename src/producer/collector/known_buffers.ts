@@ -13,7 +13,6 @@ import {PlacedList} from './placed_list.js';
 import {
   noteHolding,
   refsOf,
-  toldBuffer,
   unexplainedRefs,
   type BufferFacts,
   TrackedBuffer,
@@ -303,7 +302,7 @@ export class KnownBuffers {
     }
     if (facts.fileCount !== undefined) known.refsAtCount = refsOf(known);
     if (tellsMore(buffer, facts, name)) {
-      const told = toldBuffer({
+      this.show(known, {
         inode: buffer.inode,
         generation: buffer.generation,
         sizeBytes: facts.sizeBytes ?? buffer.sizeBytes,
@@ -311,7 +310,6 @@ export class KnownBuffers {
         name,
         fileCount: facts.fileCount ?? buffer.fileCount,
       });
-      this.show(known, told);
     }
     this.noteName(known);
   }
@@ -368,7 +366,7 @@ export class KnownBuffers {
     tracked.refsAtCount = refsOf(tracked);
     this.others.put(tracked, !listed && this.options.hasList);
     this.bufferCount++;
-    const told = toldBuffer({
+    this.show(tracked, {
       inode,
       generation,
       sizeBytes: facts.sizeBytes,
@@ -376,7 +374,6 @@ export class KnownBuffers {
       name: facts.name,
       fileCount: facts.fileCount,
     });
-    this.show(tracked, told);
     this.touch(tracked);
     tracked.nameAge = ++this.lastAge;
     this.noteName(tracked);
@@ -430,7 +427,7 @@ export class KnownBuffers {
     if (listIsFresh || buffer.fileCount === undefined) return;
     if (refs === refsAtCount) return;
     tracked.listFacts = undefined;
-    this.show(tracked, toldBuffer({...buffer, fileCount: undefined}));
+    this.show(tracked, {...buffer, fileCount: undefined});
   }
 
   private forget(tracked: TrackedBuffer, farewell: Farewell): void {

@@ -17,13 +17,12 @@ export interface BufferFacts {
   readonly fileCount?: bigint | undefined;
 }
 
-// Classes, all of what follows: where most of what a literal makes lives long,
-// V8 makes all that it makes later among the old objects, where each keeps what
-// it refers to long after both are gone.
-
 /**
  * What is known under one inode number: the buffer, and who refers to it. It
  * is looked up once; whoever refers to the buffer has the object.
+ *
+ * A class: where most of what a literal makes lives long, V8 makes all that
+ * follows among the old objects, where each keeps what it refers to.
  */
 export class TrackedBuffer {
   /** Undefined while nothing told that what is referred to is a buffer. */
@@ -88,54 +87,6 @@ export class TrackedHolding {
     readonly key: InodeKey,
     readonly tracked: TrackedBuffer,
   ) {}
-}
-
-class ToldDmaBuf implements DmaBuf {
-  readonly inode: bigint;
-  readonly generation: number;
-  readonly sizeBytes: bigint | undefined;
-  readonly exporter: RawText | undefined;
-  readonly name: BufferName | undefined;
-  readonly fileCount: bigint | undefined;
-
-  constructor(buffer: DmaBuf) {
-    this.inode = buffer.inode;
-    this.generation = buffer.generation;
-    this.sizeBytes = buffer.sizeBytes;
-    this.exporter = buffer.exporter;
-    this.name = buffer.name;
-    this.fileCount = buffer.fileCount;
-  }
-}
-
-class ToldHolding implements Holding {
-  constructor(
-    readonly buffer: DmaBuf,
-    readonly fdRefs: number,
-    readonly mapRefs: number,
-    readonly mappedBytes: bigint,
-  ) {}
-}
-
-/** A buffer to be shown: a copy of what is given. */
-export function toldBuffer(buffer: DmaBuf): DmaBuf {
-  return new ToldDmaBuf(buffer);
-}
-
-/** What there is to show of a holding; the same object, if it was shown so. */
-export function toldHolding(holding: TrackedHolding): Holding | undefined {
-  const {tracked, isHeld, fds, maps, mappedBytes, shown} = holding;
-  const {buffer} = tracked;
-  if (buffer === undefined || !isHeld) return undefined;
-  if (
-    shown?.buffer === buffer &&
-    shown.fdRefs === fds &&
-    shown.mapRefs === maps &&
-    shown.mappedBytes === mappedBytes
-  ) {
-    return shown;
-  }
-  return new ToldHolding(buffer, fds, maps, mappedBytes);
 }
 
 /** References by processes. */
