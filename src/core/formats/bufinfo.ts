@@ -116,7 +116,7 @@ export class BufinfoReader {
 interface KnownRecords {
   readonly text: RawText;
   /** Where the pieces begin, and where the last one ends. */
-  readonly starts: Int32Array;
+  readonly starts: readonly number[];
   /**
    * What the pieces are: the buffer where they are a record without fences and
    * devices, which nothing but its own text decides; else undefined.
@@ -124,30 +124,6 @@ interface KnownRecords {
   readonly objects: readonly (BufinfoObject | undefined)[];
   /** Of this list and those before it. */
   readonly highestInode: bigint;
-}
-
-/** Offsets in a text, ascending. */
-class Offsets {
-  private offsets: Int32Array;
-  private count = 0;
-
-  /** @param expected how many there may be */
-  constructor(expected: number) {
-    this.offsets = new Int32Array(expected + 64);
-  }
-
-  push(offset: number): void {
-    if (this.count === this.offsets.length) {
-      const larger = new Int32Array(2 * this.count);
-      larger.set(this.offsets);
-      this.offsets = larger;
-    }
-    this.offsets[this.count++] = offset;
-  }
-
-  all(): Int32Array {
-    return this.offsets.subarray(0, this.count);
-  }
 }
 
 /** Unchanged records are compared so many at a time, at most. */
@@ -184,7 +160,7 @@ class BufinfoParser {
   private strayLines = 0;
   /** Where the buffers end: before the blank line above the total. */
   private end: number;
-  private readonly starts: Offsets;
+  private readonly starts: number[] = [];
   /** Undefined while they are the objects. */
   private pieces: (BufinfoObject | undefined)[] | undefined = undefined;
   /** The first known piece that may come yet, and how many to compare. */
@@ -200,7 +176,6 @@ class BufinfoParser {
     private known?: KnownRecords,
   ) {
     this.end = text.length;
-    this.starts = new Offsets(known?.starts.length ?? 0);
     this.highestInode = known?.highestInode ?? 0n;
   }
 
@@ -232,7 +207,7 @@ class BufinfoParser {
   records(): KnownRecords {
     const {text, starts, highestInode} = this;
     const objects = this.pieces ?? this.objects;
-    return {text, starts: starts.all(), objects, highestInode};
+    return {text, starts, objects, highestInode};
   }
 
   /** Records are known for a text with the same header only. */
@@ -383,8 +358,7 @@ class BufinfoParser {
     const newline = text.indexOf('\n', head.nameStart);
     if (newline >= 0 && text.startsWith(NO_DEVICES, newline + 1)) {
       // Nearly all buffers: no fence, no device, no newline in the name.
-      const told = this.pool.name(text, head.nameStart, newline);
-      const name = this.name(head, told.raw, told);
+      const name = this.name(head, text.slice(head.nameStart, newline));
       const made = object(head, name, NONE_OF_IT, NONE_OF_IT);
       this.takeRecord(start, made);
       return newline + 1 + NO_DEVICES.length;
@@ -494,7 +468,7 @@ class BufinfoParser {
     const {text} = this;
     const newline = text.indexOf('\n', head.nameStart);
     if (newline >= end || newline < 0) {
-      const raw = detachedSlice(text, head.nameStart, end);
+      const raw = text.slice(head.nameStart, end);
       return {name: this.name(head, raw), fences: []};
     }
     const lines = text.slice(head.nameStart, end).split('\n');
@@ -506,7 +480,7 @@ class BufinfoParser {
     }
     const {lines: count, doubtful} = nameLines(lines);
     const raw = lines.slice(0, count).join('\n');
-    const name = this.name(head, detachedSlice(raw, 0, raw.length));
+    const name = this.name(head, raw);
     return {
       name: doubtful ? {raw: name.raw, doubtful: true} : name,
       fences: lines
@@ -515,8 +489,7 @@ class BufinfoParser {
     };
   }
 
-  /** @param told the text as a name, where there is one */
-  private name(head: Head, raw: RawText, told?: BufferName): BufferName {
+  private name(head: Head, raw: RawText): BufferName {
     if (!head.hasName) return UNSET_NAME;
     // What both an unset name and one of these letters look like.
     const unset = this.namesNone ? NONE : '';
@@ -525,7 +498,7 @@ class BufinfoParser {
     if (raw === NONE && this.columns.length === 0) {
       return {raw: undefined, doubtful: true};
     }
-    return told ?? {raw, doubtful: false};
+    return this.pool.name(raw, 0, raw.length);
   }
 
   private lineText(start: number): RawText {

@@ -14,13 +14,7 @@
 import {UNSET_NAME, type BufferName} from '../model/dma_buf.js';
 import type {RawText} from '../model/text.js';
 import {FormatError, quoteRaw} from './format_error.js';
-import {
-  EXACT_DIGITS,
-  asInexactInteger,
-  decimalNumber,
-  digitsEnd,
-  wholeDecimal,
-} from './scan.js';
+import {DIGIT_0, inexactInteger, wholeDecimal} from './scan.js';
 import {TextPool} from './text_pool.js';
 
 export interface Fdinfo {
@@ -46,7 +40,6 @@ export interface FdinfoDmaBuf {
 }
 
 const FILE = '/proc/PID/fdinfo/N';
-const DIGIT_0 = 0x30;
 
 /**
  * The first occurrence of a key counts, and only a text that goes on with
@@ -193,17 +186,6 @@ export function renderFdinfo(info: FdinfoFields): RawText {
   const {sizeBytes, count, exporter, name} = dmaBuf;
   text += `size:\t${sizeBytes}\ncount:\t${count}\nexp_name:\t${exporter}\n`;
   return name.raw === undefined ? text : `${text}name:\t${name.raw}\n`;
-}
-
-function inexactInteger(
-  text: RawText,
-  start: number,
-  end: number,
-): number | undefined {
-  const isPlain = end > start && digitsEnd(text, start) === end;
-  return isPlain && end - start <= EXACT_DIGITS
-    ? decimalNumber(text, start, end)
-    : asInexactInteger(text.slice(start, end));
 }
 
 /** A zero and up to 16 octal digits. */

@@ -4,7 +4,7 @@ import type {RawText} from '../model/text.js';
 
 export const NEWLINE = 0x0a;
 export const TAB = 0x09;
-const DIGIT_0 = 0x30;
+export const DIGIT_0 = 0x30;
 const DIGIT_9 = 0x39;
 
 /** Engines copy substrings shorter than this; longer ones share. */
@@ -86,10 +86,7 @@ export function wholeDecimal(
   start: number,
   end: number,
 ): bigint | undefined {
-  // 20 digits hold 64 bits; a longer run is no number of the kernel's.
-  return end > start && end - start <= 20 && digitsEnd(text, start) === end
-    ? decimal(text, start, end)
-    : undefined;
+  return isDecimal(text, start, end) ? decimal(text, start, end) : undefined;
 }
 
 /** A whole decimal string, sign allowed, as an exact number. */
@@ -103,8 +100,21 @@ export function asInteger(text: RawText): number | undefined {
   return value === 0n ? 0 : Number(text);
 }
 
-/** As asInteger, rounded where it is beyond 2^53. */
-export function asInexactInteger(text: RawText): number | undefined {
-  const digits = text.startsWith('-') ? text.slice(1) : text;
-  return asDecimal(digits) === undefined ? undefined : Number(text);
+/** [start, end) as asInteger, rounded where it is beyond 2^53. */
+export function inexactInteger(
+  text: RawText,
+  start: number,
+  end: number,
+): number | undefined {
+  const isNegative = start < end && text[start] === '-';
+  const digits = isNegative ? start + 1 : start;
+  if (!isDecimal(text, digits, end)) return undefined;
+  const value = decimalNumber(text, digits, end);
+  return isNegative ? -value : value;
+}
+
+/** Whether [start, end) is all decimal digits, and a number of the kernel's. */
+function isDecimal(text: RawText, start: number, end: number): boolean {
+  // 20 digits hold 64 bits; a longer run is none.
+  return end > start && end - start <= 20 && digitsEnd(text, start) === end;
 }

@@ -6,12 +6,14 @@ import {detachedSlice} from './scan.js';
 /** A device that makes up ever new texts fills no more memory than this. */
 const MOST_TEXTS = 4096;
 
+type SettledName = BufferName & {readonly raw: RawText};
+
 /**
  * Texts that come again and again, such as the names that an app gives all its
  * buffers: each is kept once, however often it was read.
  */
 export class TextPool {
-  private readonly texts = new Map<RawText, BufferName & {raw: RawText}>();
+  private readonly texts = new Map<RawText, SettledName>();
 
   /** text.slice(start, end); it does not keep `text` alive. */
   slice(text: RawText, start: number, end: number): RawText {
@@ -19,11 +21,7 @@ export class TextPool {
   }
 
   /** The same as a name that is not in doubt. */
-  name(
-    text: RawText,
-    start: number,
-    end: number,
-  ): BufferName & {readonly raw: RawText} {
+  name(text: RawText, start: number, end: number): SettledName {
     const known = this.texts.get(text.slice(start, end));
     if (known !== undefined) return known;
     if (this.texts.size >= MOST_TEXTS) this.texts.clear();

@@ -5,7 +5,6 @@ import type {Capabilities} from './capabilities.js';
 import type {DeviceState} from './device_state.js';
 import {
   FdPathReader,
-  isChange,
   type FdTableChange,
   type FdTableReading,
 } from './fd_path_reader.js';
@@ -123,7 +122,6 @@ export class DescriptorScan {
       return state.setTable(tracked, MAIN_TABLE, new Map());
     }
     const change = this.changeSince(read);
-    if (change !== undefined && !isChange(change)) return false;
     let changed: boolean;
     let isWhole: boolean;
     if (change === undefined) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  DIGIT_0,
   EXACT_DIGITS,
   NEWLINE,
   decimal,
@@ -38,12 +39,6 @@ export interface FdTableChange {
   readonly added: readonly FdRef[];
 }
 
-/** Whether anything is different. */
-export function isChange({removed, added}: FdTableChange): boolean {
-  return removed.length + added.length > 0;
-}
-
-const DIGIT_0 = 0x30;
 /** fs.nr_open by default; descriptors from there on are read more slowly. */
 const PLAIN_FDS = 1 << 20;
 

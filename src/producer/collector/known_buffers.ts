@@ -77,8 +77,6 @@ export class KnownBuffers {
   private lists = 0;
   /** The buffers of the last list in its order, less those that are gone. */
   private listed: (TrackedBuffer | undefined)[] = [];
-  /** Room for the next one. */
-  private spare: (TrackedBuffer | undefined)[] = [];
   /** Those that it had not, or that were learnt of in another way since. */
   private readonly others = new PlacedList<'otherPlace', TrackedBuffer>(
     'otherPlace',
@@ -131,26 +129,17 @@ export class KnownBuffers {
       tracked.isTouched = true;
       this.touched.push(tracked);
     }
-    const isUnheld = refsOf(tracked) === 0;
-    if (tracked.unheldPlace >= 0 !== isUnheld) {
-      this.unheld.put(tracked, isUnheld);
-    }
+    this.unheld.put(tracked, refsOf(tracked) === 0);
   }
 
   /** Whether the references of a buffer are as they were settled. */
   private noteCount(tracked: TrackedBuffer): void {
     const rest = unexplainedRefs(tracked);
     const {buffer, kernelRefs, refsAtCount} = tracked;
-    const isOpen = rest !== undefined && rest !== (kernelRefs ?? 0);
-    const isUnexplained = rest !== undefined && rest > 0;
+    this.open.put(tracked, rest !== undefined && rest !== (kernelRefs ?? 0));
+    this.unexplained.put(tracked, rest !== undefined && rest > 0);
     const isSettled = rest === kernelRefs && refsAtCount === refsOf(tracked);
-    const isLoose = buffer !== undefined && !isSettled;
-    // Mostly nothing is other than before: the places are looked at here.
-    if (tracked.openPlace >= 0 !== isOpen) this.open.put(tracked, isOpen);
-    if (tracked.unexplainedPlace >= 0 !== isUnexplained) {
-      this.unexplained.put(tracked, isUnexplained);
-    }
-    if (tracked.loosePlace >= 0 !== isLoose) this.loose.put(tracked, isLoose);
+    this.loose.put(tracked, buffer !== undefined && !isSettled);
   }
 
   /** Nothing is known under a number without a buffer and a reference. */
@@ -173,8 +162,7 @@ export class KnownBuffers {
     this.lists++;
     let collisions = 0;
     const before = this.listed;
-    const listed = this.spare;
-    let count = 0;
+    const listed: TrackedBuffer[] = [];
     /** Place in the list before of who comes next if all is as it was. */
     let next = 0;
     for (const facts of list) {
@@ -192,10 +180,9 @@ export class KnownBuffers {
         known = this.at(inodeKey(facts.inode));
       }
       if (before[known.listPlace] === known) next = known.listPlace + 1;
-      known.listPlace = count;
-      listed[count++] = known;
+      known.listPlace = listed.length;
+      listed.push(known);
     }
-    listed.length = count;
     const {lists, others} = this;
     for (const tracked of others.list()) {
       if (tracked.list === lists) others.put(tracked, false);
@@ -204,8 +191,6 @@ export class KnownBuffers {
       if (tracked === undefined || tracked.list === lists) continue;
       if (tracked.buffer !== undefined) others.put(tracked, true);
     }
-    // It keeps nobody.
-    this.spare = before.fill(undefined);
     this.listed = listed;
     return collisions;
   }

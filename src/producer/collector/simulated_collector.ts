@@ -227,24 +227,16 @@ export class SimulatedCollector {
   }
 
   private read(path: string): RawText | undefined {
-    try {
-      return this.vfs.read(this.resolved(path));
-    } catch (error) {
-      if (error instanceof KernelError) return undefined;
-      throw error;
-    }
+    return unlessRefused(() => this.vfs.read(this.resolved(path)));
   }
 
   private readPieces(path: string): RawText[] | undefined {
-    try {
+    return unlessRefused(() => {
       const node = this.vfs.lookup(this.resolved(path));
       return node.kind === 'file' && node.pieces !== undefined
         ? node.pieces()
         : [this.vfs.read(this.resolved(path))];
-    } catch (error) {
-      if (error instanceof KernelError) return undefined;
-      throw error;
-    }
+    });
   }
 
   private exists(path: string): boolean {
@@ -315,12 +307,17 @@ export class SimulatedCollector {
   }
 
   private names(directory: string): string[] {
-    try {
-      return this.vfs.list(directory);
-    } catch (error) {
-      if (error instanceof KernelError) return [];
-      throw error;
-    }
+    return unlessRefused(() => this.vfs.list(directory)) ?? [];
+  }
+}
+
+/** Undefined where the simulated kernel refuses, whatever its reason. */
+function unlessRefused<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
   }
 }
 

@@ -102,7 +102,6 @@ export class ThreadTables {
   private *privateTables(targets: Iterable<TrackedProcess>): Generator<string> {
     for (const {pid, tables} of targets) {
       for (const table of tables.keys()) {
-        if (table === MAIN_TABLE) continue;
         const tid = /^task\/(\d+)\/fd$/.exec(table)?.[1];
         if (tid !== undefined) yield `${pid}/${tid}`;
       }
